@@ -1,0 +1,1 @@
+"""Reading traffic from Prometheus, or from the metrics endpoints themselves."""

@@ -1,0 +1,1 @@
+"""What each serving stack exports, one small file each."""

@@ -1,0 +1,1 @@
+"""The autoscaler: a pure core, and the shell around it."""

@@ -1,0 +1,1 @@
+"""How replicas are sized, one file per solver."""

@@ -1,0 +1,1 @@
+"""What the daemon records and shows: journal, metrics, health, API, log."""

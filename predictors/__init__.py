@@ -1,0 +1,1 @@
+"""Load predictors: one small file each, found through a registry."""
