@@ -1,0 +1,36 @@
+"""What every test gets: a loop that reports lost task exceptions, and the shared reference data."""
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+async def _no_lost_task_exceptions(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail the test in which a background task died unseen."""
+    if not asyncio.iscoroutinefunction(getattr(request, "function", None)):
+        yield
+        return
+    lost: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: lost.append(context))
+    yield
+    gc.collect()
+    assert not lost, lost
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Return the folder with reference data; skip where it is absent, fail in CI."""
+    root = Path(__file__).resolve().parent.parent
+    path = Path(os.environ.get("SHARED_DIR", str(root.parent / "shared")))  # noqa: TID251 - tests only
+    if path.is_dir():
+        return path
+    message = f"reference data are absent: {path} (set SHARED_DIR)"
+    if os.environ.get("CI"):  # noqa: TID251 - tests only
+        pytest.fail(message)
+    pytest.skip(message)
