@@ -1,0 +1,183 @@
+"""The sections of settings that speak of the outside world: where to read, where to write, what to serve."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.fields import Labels, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls, Whole
+
+SECTION = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
+
+
+class SourceKind(StrEnum):
+    """Where metrics are read."""
+
+    PROMETHEUS = "prometheus"
+    SCRAPE = "scrape"
+
+
+class ActuatorKind(StrEnum):
+    """Where the decision is written."""
+
+    MEMORY = "memory"
+    ETCD = "etcd"
+
+
+class LogLevel(StrEnum):
+    """The least severity that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class PrometheusSettings(BaseModel):
+    """How Prometheus is asked."""
+
+    model_config = SECTION
+
+    url: Url = Field(
+        default="http://127.0.0.1:9090",
+        description="Address of the query API of Prometheus, Thanos, Mimir or VictoriaMetrics.",
+    )
+    dialect: Text = Field(default="dynamo", description="Whose metric names are read: dynamo.")
+    model: Text | None = Field(
+        default=None, description="Only requests for this served model count; null counts all models."
+    )
+    scrape_interval: PositiveDuration = Field(
+        default=5.0,
+        description="How often Prometheus scrapes the engines. Looks read windows of four times that at least.",
+    )
+    token: Secret | None = Field(default=None, description="Bearer token; better kept in token_file.")
+    token_file: Text | None = Field(
+        default=None,
+        description="File with the bearer token, read again for each query so that it can rotate.",
+    )
+    username: Text | None = Field(default=None, description="User name for basic authentication.")
+    password: Secret | None = Field(default=None, description="Password for basic authentication.")
+    headers: SecretMap = Field(
+        default_factory=dict,
+        description="Headers sent with each query, such as X-Scope-OrgID; their values are kept secret.",
+    )
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the server's certificate; null takes the usual.",
+    )
+    client_cert_file: Text | None = Field(
+        default=None, description="PEM file of our own certificate (mutual TLS)."
+    )
+    client_key_file: Text | None = Field(
+        default=None, description="PEM file of our own private key (mutual TLS)."
+    )
+    verify_tls: bool = Field(
+        default=True, description="Check the server's certificate. Turn off in tests only."
+    )
+    query_timeout: PositiveDuration = Field(
+        default=5.0, description="Longest wait for the answer to one query."
+    )
+    retries: Annotated[Whole, Field(ge=0, le=10)] = Field(
+        default=2,
+        description="Further attempts after a query got no answer, within the deadline of the interval.",
+    )
+    max_response_bytes: Size = Field(default=8 * 2**20, description="Larger answers are refused.")
+    extra_selector: Labels = Field(
+        default_factory=dict,
+        description="Labels and values that every queried series must have, for example a cluster.",
+    )
+    use_environment_proxies: bool = Field(
+        default=True, description="Go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name."
+    )
+
+
+class ScrapeSettings(BaseModel):
+    """How metrics are read from the engines or frontends themselves, without Prometheus."""
+
+    model_config = SECTION
+
+    urls: Urls = Field(
+        default=(), description="Addresses of the metrics pages, for example http://frontend:8000/metrics."
+    )
+    timeout: PositiveDuration = Field(default=2.0, description="Longest wait for one page.")
+
+
+class EtcdSettings(BaseModel):
+    """How decisions are handed over through etcd, as Dynamo's virtual connector does."""
+
+    model_config = SECTION
+
+    endpoints: Urls = Field(default=("http://127.0.0.1:2379",), description="Addresses of the etcd members.")
+    username: Text | None = Field(default=None, description="User name in etcd.")
+    password: Secret | None = Field(default=None, description="Password in etcd.")
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the members' certificates; null takes the usual.",
+    )
+    timeout: PositiveDuration = Field(default=5.0, description="Longest wait for one answer of etcd.")
+    max_wait: PositiveDuration = Field(
+        default=1800.0, description="A decision that was not acknowledged for so long is written over."
+    )
+
+
+class DynamoSettings(BaseModel):
+    """Which Dynamo deployment is scaled."""
+
+    model_config = SECTION
+
+    namespace: Text = Field(
+        default="dynamo",
+        description=(
+            "Dynamo's namespace, in metrics and in etcd. If only graph_deployment and kubernetes_namespace are"
+            " set, it is <kubernetes_namespace>-<graph_deployment>, as Dynamo's operator names it."
+        ),
+    )
+    graph_deployment: Text | None = Field(default=None, description="Name of the DynamoGraphDeployment.")
+    kubernetes_namespace: Text | None = Field(
+        default=None, description="Kubernetes namespace of the DynamoGraphDeployment."
+    )
+
+
+class HttpSettings(BaseModel):
+    """The daemon's own HTTP server: metrics, health, API and live page."""
+
+    model_config = SECTION
+
+    enabled: bool = Field(default=True, description="Serve metrics, health, API and live page.")
+    bind: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
+    port: Annotated[Whole, Field(ge=0, le=65535)] = Field(
+        default=9085, description="Port to listen on; 0 takes a free one and logs it."
+    )
+
+
+class LogSettings(BaseModel):
+    """What is logged, and how."""
+
+    model_config = SECTION
+
+    level: LogLevel = Field(default=LogLevel.INFO, description="Least severity that is logged.")
+    format: LogFormat = Field(
+        default=LogFormat.CONSOLE, description="console is for people, json for machines (one object a line)."
+    )
+
+
+class JournalSettings(BaseModel):
+    """Where decisions are recorded for replay."""
+
+    model_config = SECTION
+
+    path: Text | None = Field(
+        default=None,
+        description="File that observations and decisions are appended to; null keeps them in memory only.",
+    )
+    max_bytes: Size = Field(default=64 * 2**20, description="A file that grows beyond this is rotated.")
+    keep: Annotated[Whole, Field(ge=0, le=1000)] = Field(
+        default=5, description="Rotated files that are kept."
+    )
