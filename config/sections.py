@@ -55,7 +55,7 @@ class PrometheusSettings(BaseModel):
     )
     scrape_interval: PositiveDuration = Field(
         default=5.0,
-        description="How often Prometheus scrapes the engines. Looks read windows of four times that at least.",
+        description="How often Prometheus scrapes the engines. Windows are at least four times that.",
     )
     token: Secret | None = Field(default=None, description="Bearer token; better kept in token_file.")
     token_file: Text | None = Field(
@@ -135,8 +135,8 @@ class DynamoSettings(BaseModel):
     namespace: Text = Field(
         default="dynamo",
         description=(
-            "Dynamo's namespace, in metrics and in etcd. If only graph_deployment and kubernetes_namespace are"
-            " set, it is <kubernetes_namespace>-<graph_deployment>, as Dynamo's operator names it."
+            "Dynamo's namespace, in metrics and in etcd. If only the two below are set, it is"
+            " <kubernetes_namespace>-<graph_deployment>, as Dynamo's operator names it."
         ),
     )
     graph_deployment: Text | None = Field(default=None, description="Name of the DynamoGraphDeployment.")

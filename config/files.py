@@ -1,0 +1,169 @@
+"""The file of settings: YAML or TOML, read whole, with the line of each key."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from config.errors import ConfigError
+from config.units import quoted
+
+_MAX_BYTES = 2**20
+_YAML_SUFFIXES = {".yaml", ".yml", ".json", ""}
+_TOML_SUFFIX = ".toml"
+_TABLE = re.compile(r"\s*\[+\s*([^\]#]+?)\s*\]+\s*(#.*)?$")
+_ASSIGNMENT = re.compile(r"\s*([\w.\"'-]+)\s*=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a file says.
+
+    Attributes:
+        tree: Its mappings, nested.
+        lines: The line of each dotted key, from 1.
+    """
+
+    tree: Mapping[str, object]
+    lines: Mapping[str, int]
+
+
+def read_document(path: Path) -> Document:
+    """Read a file of settings.
+
+    Raises:
+        ConfigError: If the file cannot be read, or is not one mapping in YAML or TOML.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in {*_YAML_SUFFIXES, _TOML_SUFFIX}:
+        raise ConfigError(
+            f"the ending '{quoted(suffix)}' is not known",
+            key=str(path),
+            hint="name the file .yaml, .yml or .toml",
+        )
+    text = _read_text(path)
+    if not text.strip():
+        raise ConfigError(
+            "the file is empty",
+            key=str(path),
+            hint="start from the sample that `setpoint config --sample` prints",
+        )
+    return _parse_toml(path, text) if suffix == _TOML_SUFFIX else _parse_yaml(path, text)
+
+
+def _read_text(path: Path) -> str:
+    fail = partial(ConfigError, key=str(path))
+    try:
+        if path.is_dir():
+            raise fail("this is a directory", hint="name the file in it")
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise fail(
+            "there is no such file", hint="check the path given by --config or SETPOINT_CONFIG"
+        ) from None
+    except PermissionError:
+        raise fail("the file may not be read", hint="give this user the permission to read it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise fail(f"the file cannot be read: {reason or 'bad path'}", hint="check the path") from None
+    if len(data) > _MAX_BYTES:
+        raise fail("the file is larger than 1 MiB", hint="check that it is a file of settings")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fail(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8") from None
+
+
+def _parse_toml(path: Path, text: str) -> Document:
+    try:
+        tree = cast("dict[str, object]", tomllib.loads(text.replace("\r\n", "\n")))
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+        # Such messages hold a place and no content, other than a key; keep the first line.
+        reason = (
+            str(error).partition("\n")[0]
+            if isinstance(error, tomllib.TOMLDecodeError)
+            else "a value is broken"
+        )
+        raise ConfigError(
+            f"this is not TOML: {quoted(reason)}", key=str(path), hint="correct the line"
+        ) from None
+    return Document(tree=tree, lines=dict(_toml_lines(text)))
+
+
+def _toml_lines(text: str) -> Iterator[tuple[str, int]]:
+    """Find the lines of keys; good enough to point at, since the parser tells none."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _TABLE.match(line):
+            table = _bare(match[1]) + "."
+            yield table[:-1], number
+        elif match := _ASSIGNMENT.match(line):
+            yield table + _bare(match[1]), number
+
+
+def _bare(key: str) -> str:
+    return re.sub(r"[\"'\s]", "", key)
+
+
+def _parse_yaml(path: Path, text: str) -> Document:
+    import yaml  # noqa: PLC0415 - only a file in YAML needs it
+
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(
+                "the file holds no settings" if node is None else "the file is not a mapping",
+                key=str(path),
+                hint="write lines such as `budget_gpus: 8`",
+            )
+        lines = dict(_yaml_lines(path, node, "", 0))
+        return Document(tree=cast("dict[str, object]", loader.construct_document(node)), lines=lines)
+    except yaml.MarkedYAMLError as error:
+        # The text of the error quotes the file, which may hold a secret; its problem and place do not.
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = quoted(str(error.problem or error.context or "syntax"))
+        raise ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line") from None
+    except yaml.YAMLError:
+        raise ConfigError(
+            "the file holds a forbidden character", key=str(path), hint="save it as plain text"
+        ) from None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, KeyError):
+        raise ConfigError(
+            "this is not YAML: a value is broken", key=str(path), hint="correct the value"
+        ) from None
+    finally:
+        loader.dispose()
+
+
+def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
+    import yaml  # noqa: PLC0415 - the same
+
+    if not isinstance(node, yaml.MappingNode) or depth > _MAX_DEPTH:
+        return
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _KEY_TAGS:
+            raise ConfigError(
+                "the key is not a text", key=f"{path}:{line}", hint="write the name of a setting"
+            )
+        key = f"{prefix}{key_node.value}"
+        if key in seen:
+            raise ConfigError(
+                f"{quoted(key)} is set twice, first on line {seen[key]}",
+                key=f"{path}:{line}",
+                hint="remove one of them",
+            )
+        seen[key] = line
+        yield key, line
+        yield from _yaml_lines(path, value_node, f"{key}.", depth + 1)
+
+
+_MAX_DEPTH = 20
+_KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}

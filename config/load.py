@@ -1,0 +1,191 @@
+"""Load the settings: read the sources, lay them over each other, check them, and say all that is wrong.
+
+Precedence: flags over `SETPOINT_…` variables over Dynamo's variables over the file over defaults.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from config.catalog import entries
+from config.checks import contradictions, warnings
+from config.problems import DEFAULT, Origin, OriginKind, Problem, from_validation, one_error
+from config.settings import Settings
+from config.sources import (
+    CONFIG_VARIABLE,
+    Given,
+    dynamo_layer,
+    env_layer,
+    file_layer,
+    flag_layer,
+    process_environment,
+    relevant,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked to be loaded; kept so that a reload asks the same.
+
+    Attributes:
+        flags: Values by dotted key.
+        environment: Variables, or None for those of the process at the time.
+        file: The file that a flag named.
+        require: Whether settings without default must be set.
+    """
+
+    flags: Mapping[str, object]
+    environment: Mapping[str, str] | None
+    file: Path | None
+    require: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Settings, and where each is from.
+
+    Attributes:
+        settings: The settings.
+        origins: Where each setting is from, by dotted key.
+        warnings: What is allowed but risky, one line each.
+        file: The file that was read, if any.
+        request: What was asked; not shown, since it may hold secrets.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    warnings: tuple[str, ...]
+    file: Path | None
+    request: Request = field(repr=False, compare=False)
+
+
+def load(
+    *,
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    require: bool = True,
+) -> Loaded:
+    """Load the settings.
+
+    Args:
+        flags: Values of the command line by dotted key, such as `targets.ttft`; None is a flag not given.
+        environment: Variables; None takes those of this process.
+        file: File that a flag names; None takes the one that SETPOINT_CONFIG names, if any.
+        require: If False, settings without default need not be set, and the documented examples stand in;
+            a warning names them.
+
+    Raises:
+        ConfigError: If anything is wrong; it says all problems, one line each.
+
+    Example:
+        >>> flags = {"targets.ttft": "300ms", "targets.itl": "25ms", "budget_gpus": "8"}
+        >>> loaded = load(flags=flags, environment={"SETPOINT_INTERVAL": "1m"})
+        >>> loaded.settings.interval, str(loaded.origins["interval"])
+        (60.0, 'variable SETPOINT_INTERVAL')
+    """
+    return _load(Request(flags=dict(flags or {}), environment=environment, file=file, require=require))
+
+
+def reload(loaded: Loaded) -> Loaded:
+    """Read the same file again, with the same flags and variables.
+
+    Raises:
+        ConfigError: If anything is wrong now; the settings in use stay valid.
+    """
+    return _load(loaded.request)
+
+
+def _load(request: Request) -> Loaded:
+    environment = process_environment() if request.environment is None else relevant(request.environment)
+    file = request.file or (Path(environment[CONFIG_VARIABLE]) if CONFIG_VARIABLE in environment else None)
+    given, problems = _merged(request, environment, file)
+    _derive_namespace(given)
+    examples = [] if request.require else _fill(given)
+    settings, more = _validated(given)
+    problems += more
+    origins = {key: given[key].origin if key in given else DEFAULT for key in entries()}
+    known_bad = {problem.key for problem in problems}
+    problems += [p for p in contradictions(settings, origins) if not known_bad & {p.key, *p.others}]
+    if problems:
+        raise one_error(problems)
+    stand_ins = [f"{key} is not set; the example {entries()[key].example} stands in" for key in examples]
+    return Loaded(
+        settings=settings,
+        origins=origins,
+        warnings=(*stand_ins, *warnings(settings)),
+        file=file,
+        request=request,
+    )
+
+
+def _merged(
+    request: Request, environment: Mapping[str, str], file: Path | None
+) -> tuple[dict[str, Given], list[Problem]]:
+    layers = [file_layer(file)] if file is not None else []
+    layers += [dynamo_layer(environment), env_layer(environment), flag_layer(request.flags)]
+    given: dict[str, Given] = {}
+    problems: list[Problem] = []
+    for layer in layers:
+        given |= layer.values
+        problems += layer.problems
+    return given, problems
+
+
+def _derive_namespace(given: dict[str, Given]) -> None:
+    """Name Dynamo's namespace as its operator does, where it was not set."""
+    graph = given.get("dynamo.graph_deployment")
+    kubernetes = given.get("dynamo.kubernetes_namespace")
+    if "dynamo.namespace" in given or graph is None or kubernetes is None:
+        return
+    if (
+        isinstance(graph.value, str)
+        and isinstance(kubernetes.value, str)
+        and graph.value
+        and kubernetes.value
+    ):
+        origin = Origin(
+            kind=OriginKind.DEFAULT, name="from the names of the graph deployment and its namespace"
+        )
+        given["dynamo.namespace"] = Given(value=f"{kubernetes.value}-{graph.value}", origin=origin)
+
+
+def _fill(given: dict[str, Given]) -> list[str]:
+    """Put the documented examples where a required setting is absent, and return their keys."""
+    absent = [key for key, entry in entries().items() if entry.is_required and key not in given]
+    origin = Origin(kind=OriginKind.DEFAULT, name="an example")
+    given |= {key: Given(value=entries()[key].example, origin=origin) for key in absent}
+    return absent
+
+
+def _validated(given: Mapping[str, Given]) -> tuple[Settings, list[Problem]]:
+    """Validate each value; where some are bad, go on without them so that all problems are found at once."""
+    try:
+        return _settings(given), []
+    except ValidationError as error:
+        found = from_validation(error)
+    problems = [
+        Problem(
+            key=p.key, problem=p.problem, hint=p.hint, origin=given[p.key].origin if p.key in given else None
+        )
+        for p in found
+    ]
+    bad = {problem.key for problem in problems}
+    good = {key: value for key, value in given.items() if key not in bad}
+    _fill(good)
+    return _settings(good), problems
+
+
+def _settings(given: Mapping[str, Given]) -> Settings:
+    # Sections that hold required settings must be there for the setting inside to be named.
+    tree: dict[str, object] = {"targets": {}}
+    for key, one in given.items():
+        node = tree
+        *parents, name = key.split(".")
+        for parent in parents:
+            node = cast("dict[str, object]", node.setdefault(parent, {}))
+        node[name] = one.value
+    return Settings.model_validate(tree)
