@@ -166,7 +166,7 @@ def _prior_deviation(center: float) -> float:
 
 def _checked_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
     edges = (0.0, *levels, 1.0)
-    if any(above <= below for below, above in itertools.pairwise(edges)):
+    if not all(below < above for below, above in itertools.pairwise(edges)):
         raise ConfigError(
             f"the levels are {', '.join(f'{level:g}' for level in levels)}",
             key="forecast.levels",
