@@ -63,7 +63,7 @@ def suggestion(key: str) -> str:
     """
     parent, _, name = key.rpartition(".")
     siblings = sorted(_children(parent))
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), siblings, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(name[:64].lower().replace("-", "_"), siblings, n=1, cutoff=0.7)
     elsewhere = [known for known in (*entries(), *sections()) if known.rpartition(".")[2] == name]
     if near:
         return f"did you mean {_join(parent, near[0])}?"

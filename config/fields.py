@@ -193,11 +193,8 @@ Percentile = Annotated[
 ]
 """`mean`, or a percentile as `p95`."""
 
-Whole = Annotated[int, BeforeValidator(_number)]
-"""A whole number; true and false are not."""
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-"""A finite number; true and false are not."""
+NOT_BOOL = BeforeValidator(_number)
+"""Refuses true and false where a number is wanted; written after the bounds, so that a schema shows these."""
 
 Text = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from config.fields import Labels, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls, Whole
+from config.fields import NOT_BOOL, Labels, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls
 
 SECTION = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
@@ -84,7 +84,7 @@ class PrometheusSettings(BaseModel):
     query_timeout: PositiveDuration = Field(
         default=5.0, description="Longest wait for the answer to one query."
     )
-    retries: Annotated[Whole, Field(ge=0, le=10)] = Field(
+    retries: Annotated[int, Field(ge=0, le=10), NOT_BOOL] = Field(
         default=2,
         description="Further attempts after a query got no answer, within the deadline of the interval.",
     )
@@ -152,7 +152,7 @@ class HttpSettings(BaseModel):
 
     enabled: bool = Field(default=True, description="Serve metrics, health, API and live page.")
     bind: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
-    port: Annotated[Whole, Field(ge=0, le=65535)] = Field(
+    port: Annotated[int, Field(ge=0, le=65535), NOT_BOOL] = Field(
         default=9085, description="Port to listen on; 0 takes a free one and logs it."
     )
 
@@ -178,6 +178,6 @@ class JournalSettings(BaseModel):
         description="File that observations and decisions are appended to; null keeps them in memory only.",
     )
     max_bytes: Size = Field(default=64 * 2**20, description="A file that grows beyond this is rotated.")
-    keep: Annotated[Whole, Field(ge=0, le=1000)] = Field(
+    keep: Annotated[int, Field(ge=0, le=1000), NOT_BOOL] = Field(
         default=5, description="Rotated files that are kept."
     )

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from config import units
-from config.fields import Duration, Number, Percentile, PositiveDuration, Text, Whole
+from config.fields import NOT_BOOL, Duration, Percentile, PositiveDuration, Text
 from config.policy import Solver
 from config.sections import (
     SECTION,
@@ -30,11 +30,12 @@ from config.sections import (
 )
 
 ENV_PREFIX = "SETPOINT_"
-KNOWN_PREDICTORS = ("constant", "arima", "kalman", "prophet")
+KNOWN_PREDICTORS = ("constant", "kalman")
 _DEADLINE_SHARE = 0.8
 
-_Positive = Annotated[Number, Field(gt=0)]
-_Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NOT_BOOL]
+_Count = Annotated[int, Field(ge=1, le=1_000_000), NOT_BOOL]
+_Quantile = Annotated[float, Field(ge=0.5, le=0.999), NOT_BOOL]
 
 
 class TargetSettings(BaseModel):
@@ -99,7 +100,7 @@ class SizingSettings(BaseModel):
     solver: Solver = Field(
         default=Solver.THROUGHPUT, description="How pools are sized; throughput is Dynamo's way."
     )
-    quantile: Annotated[Number, Field(ge=0.5, le=0.999)] | None = Field(
+    quantile: _Quantile | None = Field(
         default=None,
         description="Quantile of the load forecast that is sized for, 0.5 to 0.999; null sizes for its mean.",
     )
@@ -113,7 +114,7 @@ class CorrectionSettings(BaseModel):
     enabled: bool = Field(
         default=True, description="Correct the profile by what is observed; false trusts the profile."
     )
-    smoothing: Annotated[Number, Field(gt=0, le=1)] = Field(
+    smoothing: Annotated[float, Field(gt=0, le=1), NOT_BOOL] = Field(
         default=1.0, description="Weight of the newest factor; 1 takes it as it is, as Dynamo does."
     )
     lower: _Positive = Field(default=0.05, description="Least factor taken.")
@@ -136,7 +137,7 @@ class ForecastSettings(BaseModel):
     min_points: _Count = Field(
         default=5, description="With fewer intervals seen, the forecast is the last value."
     )
-    window_points: Annotated[Whole, Field(ge=2, le=1_000_000)] = Field(
+    window_points: Annotated[int, Field(ge=2, le=1_000_000), NOT_BOOL] = Field(
         default=50, description="Intervals that a windowed predictor fits on."
     )
     kalman_q_level: _Positive = Field(default=1.0, description="Kalman predictor: noise of the level.")
@@ -153,7 +154,7 @@ class LookSettings(BaseModel):
         default=0.25,
         description="A load above forecast × (1 + this) is a surge, where a forecast has no quantiles.",
     )
-    quantile: Annotated[Number, Field(ge=0.5, le=0.999)] = Field(
+    quantile: _Quantile = Field(
         default=0.95, description="A load above this quantile of the forecast is a surge, 0.5 to 0.999."
     )
     drain: PositiveDuration = Field(
