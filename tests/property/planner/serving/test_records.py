@@ -1,0 +1,101 @@
+"""Whatever the daemon sees and decides reads back as it was, hostile numbers and words included."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.policy import ForecastPolicy, Policy
+from connectors.base import (
+    Fleet,
+    Histogram,
+    Idle,
+    Observation,
+    PoolReplicas,
+    PoolState,
+    Replicas,
+    Traffic,
+    Unknown,
+    Value,
+)
+from planner.core.decision import Decision
+from planner.core.state import State
+from planner.serving.codec import from_json, to_json
+from planner.serving.records import Actuated, Record, Reloaded, Started, Stepped, Stopped, from_line, to_line
+from predictors.base import Forecast
+
+# Lone surrogates too: a server can send them in JSON, and they must not cost a record.
+WORDS = st.text(alphabet=st.characters(codec=None), max_size=12)
+READINGS = st.one_of(st.builds(Value), st.builds(Idle), st.builds(Unknown, why=WORDS))
+POOLS: st.SearchStrategy[Mapping[str, PoolState]] = st.dictionaries(WORDS, st.builds(PoolState), max_size=3)
+FLEETS = st.one_of(st.builds(Fleet, pools=POOLS), st.builds(Unknown))
+TRAFFIC = st.builds(
+    Traffic,
+    arrivals_rps=READINGS,
+    completions_rps=READINGS,
+    isl_tokens=READINGS,
+    osl_tokens=READINGS,
+    isl_histogram=st.none() | st.builds(Histogram),
+    ttft_s=READINGS,
+    itl_quantile_s=READINGS,
+    queued=READINGS,
+    kv_usage_ratio=READINGS,
+)
+OBSERVATIONS = st.builds(Observation, traffic=TRAFFIC, fleet=FLEETS)
+STEPS = st.builds(Stepped, observation=OBSERVATIONS, forecast=st.none() | st.builds(Forecast))
+VALUES: st.SearchStrategy[object] = st.one_of(
+    OBSERVATIONS,
+    st.builds(Policy),
+    st.builds(ForecastPolicy),
+    st.builds(State),
+    st.builds(Forecast),
+    st.builds(Decision),
+    st.builds(Replicas, st.tuples(st.builds(PoolReplicas), st.builds(PoolReplicas))),
+)
+RECORDS: st.SearchStrategy[Record] = st.one_of(
+    STEPS, st.builds(Started), st.builds(Actuated), st.builds(Reloaded), st.builds(Stopped)
+)
+
+
+def refuse(token: str) -> float:
+    raise AssertionError(f"{token} is not JSON")
+
+
+@given(value=VALUES)
+def test_every_value_reads_back_as_it_was(value: object) -> None:
+    text = to_json(value)
+
+    # By representation, in which a NaN equals itself and an enum member differs from its string.
+    assert repr(from_json(type(value), text)) == repr(value)
+
+
+@given(record=RECORDS)
+def test_every_record_is_one_line_of_strict_ascii_json_and_reads_back_as_it_was(record: Record) -> None:
+    line = to_line(record)
+
+    assert line.isascii()
+    assert line.splitlines() == [line]
+    assert json.loads(line, parse_constant=refuse)["schema"] == 1
+    assert repr(from_line(line)) == repr(record)
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_finite_numbers_read_back_to_the_last_bit(value: float) -> None:
+    traffic = Traffic(at_s=0.0, window_s=30.0, arrivals_rps=Value(value=value, at_s=0.0))
+
+    assert from_json(Traffic, to_json(traffic)) == traffic
+
+
+def test_a_fleet_of_a_read_only_mapping_reads_back_equal() -> None:
+    fleet = Fleet(at_s=1.0, pools=MappingProxyType({"decode": PoolState(desired=1, ready=1)}))
+
+    assert from_json(Fleet, to_json(fleet)) == fleet
+
+
+def test_numbers_of_numpy_are_written_as_numbers() -> None:
+    written = to_json(Value(value=np.float64(1.5), at_s=np.float32(2.0).item(), samples=np.float64("inf")))
+
+    assert from_json(Value, written) == Value(value=1.5, at_s=2.0, samples=float("inf"))
