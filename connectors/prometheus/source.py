@@ -1,0 +1,130 @@
+"""Traffic as Prometheus saw it.
+
+All questions of a window go out at once under one deadline; each that gets no usable answer costs only the
+readings that rest on it. The window is never shorter than four scrape intervals, since a rate over fewer is
+mostly the scrapes' own rhythm; `Traffic.window_s` tells the length that was used.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.clock import Clock
+from config.errors import ObservationError
+from connectors.base import Traffic, Unknown
+from connectors.prometheus.client import PrometheusClient
+from connectors.prometheus.dialect import Dialect, Scope
+from connectors.prometheus.facts import blind_traffic, traffic_of
+from connectors.prometheus.history import HistoryReader
+from connectors.prometheus.queries import Queries, Question
+from connectors.prometheus.targets import judge_targets, scrape_interval_s
+from connectors.prometheus.vectors import Outcome, facts_of
+
+_LEAST_SCRAPES = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """How traffic is read.
+
+    Attributes:
+        percentile_ratio: Share of requests that the latency quantiles are taken at.
+        observe_timeout_s: Longest time that one look at a window may take, all questions together.
+        history_timeout_s: Longest time that reading the history may take.
+        scrape_interval_s: Time between scrapes, if known; else it is read from the scrapes.
+    """
+
+    percentile_ratio: float = 0.95
+    observe_timeout_s: float = 10.0
+    history_timeout_s: float = 60.0
+    scrape_interval_s: float | None = None
+
+
+class PrometheusSource:
+    """A source of traffic that asks Prometheus; closes its client.
+
+    Args:
+        client: How Prometheus is reached.
+        dialect: What the serving stack exports.
+        scope: Which of all series belong to the deployment.
+        clock: The shell's clock.
+        options: How traffic is read.
+    """
+
+    def __init__(
+        self,
+        client: PrometheusClient,
+        *,
+        dialect: Dialect,
+        scope: Scope,
+        clock: Clock,
+        options: SourceOptions,
+    ) -> None:
+        self._client = client
+        self._queries = Queries(dialect, scope)
+        self._clock = clock
+        self._options = options
+        self._interval_s = options.scrape_interval_s
+
+    async def observe(self, window_s: float) -> Traffic:
+        """Read the last window; what cannot be read becomes an `Unknown`, never an exception."""
+        at_s = self._clock.now_s()
+        deadline_s = asyncio.get_running_loop().time() + self._options.observe_timeout_s
+        if self._interval_s is None:
+            self._learn_interval(await self._ask(self._queries.scrapes(window_s), deadline_s))
+        window_s = max(window_s, _LEAST_SCRAPES * (self._interval_s or 0.0))
+        answers = await self._ask_all(self._queries.of_window(window_s), deadline_s)
+        return self._judge(answers, at_s=at_s, window_s=window_s)
+
+    async def history(self, duration_s: float, step_s: float) -> tuple[Traffic, ...]:
+        """Return past windows of one step each, oldest first; what is missing in them is `Unknown`.
+
+        Raises:
+            ObservationError: If it cannot be read.
+        """
+        reader = HistoryReader(
+            self._client, self._queries, clock=self._clock, timeout_s=self._options.history_timeout_s
+        )
+        least_s = _LEAST_SCRAPES * (self._interval_s or 0.0)
+        return await reader.read(duration_s, step_s=step_s, window_s=max(step_s, least_s))
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
+    def _learn_interval(self, scrapes: Outcome) -> None:
+        if self._options.scrape_interval_s is None and not isinstance(scrapes, Unknown):
+            self._interval_s = scrape_interval_s(scrapes) or self._interval_s
+
+    def _judge(self, answers: Mapping[Question, Outcome], *, at_s: float, window_s: float) -> Traffic:
+        up, scrapes = answers[Question.TARGETS], answers[Question.SCRAPES]
+        if isinstance(up, Unknown):
+            return blind_traffic(up, at_s=at_s, window_s=window_s)
+        if isinstance(scrapes, Unknown):
+            return blind_traffic(scrapes, at_s=at_s, window_s=window_s)
+        self._learn_interval(scrapes)
+        health = judge_targets(up=up, scrapes=scrapes, window_s=window_s, looked_for=self._queries.targets)
+        if health.blind is not None:
+            return blind_traffic(health.blind, at_s=at_s, window_s=window_s)
+        facts = facts_of(answers, partial=health.partial, at_s=at_s, window_s=window_s)
+        return traffic_of(facts, percentile_ratio=self._options.percentile_ratio)
+
+    async def _ask_all(self, questions: Mapping[Question, str], deadline_s: float) -> dict[Question, Outcome]:
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                question: group.create_task(self._ask(promql, deadline_s))
+                for question, promql in questions.items()
+            }
+        return {question: task.result() for question, task in tasks.items()}
+
+    async def _ask(self, promql: str, deadline_s: float) -> Outcome:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                result = await self._client.query(promql)
+        except TimeoutError:
+            return Unknown(why=f"no answer within {self._options.observe_timeout_s:g} s")
+        except ObservationError as error:
+            return Unknown(why=str(error))
+        if result.warnings:
+            return Unknown(why=f"partial answer: {'; '.join(result.warnings)}")
+        return result
