@@ -50,7 +50,7 @@ def test_points_count_known_intervals_since_the_first_load() -> None:
 
 @pytest.mark.parametrize(
     ("interval_s", "startup_s", "steps"),
-    [(30.0, 0.0, 1), (30.0, 1.0, 2), (30.0, 30.0, 2), (30.0, 300.0, 11), (0.3, 0.9, 4), (60.0, 90.0, 3)],
+    [(30.0, 0.0, 1), (30.0, 1.0, 2), (30.0, 30.0, 2), (30.0, 300.0, 11), (0.1, 1.1, 12), (60.0, 90.0, 3)],
 )
 def test_the_horizon_ends_one_interval_after_an_engine_has_started(
     interval_s: float, startup_s: float, steps: int
@@ -133,6 +133,15 @@ def test_zeros_after_a_warm_up_do_not_pull_the_forecast_down() -> None:
 
     assert waiting == 5.0
     assert live == 0.0
+
+
+def test_time_passes_for_arrivals_while_they_are_unknown() -> None:
+    load = LoadForecaster(ForecastPolicy(predictor="kalman"))
+    observe_arrivals(load, *(float(step) for step in range(1, 60)))
+
+    observe_arrivals(load, *(None,) * 5)
+
+    assert forecast_of(load).arrivals_rps.mean == pytest.approx(65.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("arrivals_rps", [-1.0, float("nan"), float("inf")])

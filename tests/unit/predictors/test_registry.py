@@ -42,11 +42,11 @@ def test_each_call_makes_a_fresh_predictor() -> None:
 
 def test_an_unknown_name_says_the_nearest_and_all_that_are_known() -> None:
     with pytest.raises(ConfigError) as caught:
-        make(ForecastPolicy(predictor="Kalmann"))
+        make(ForecastPolicy(predictor="KALMANN"))
 
     assert caught.value.key == "forecast.predictor"
     assert str(caught.value).startswith(
-        "forecast.predictor: no predictor is called 'Kalmann'; did you mean 'kalman'? known: constant, kalman"
+        "forecast.predictor: no predictor is called 'KALMANN'; did you mean 'kalman'? known: constant, kalman"
     )
 
 
