@@ -1,0 +1,139 @@
+"""The Dynamo dialect against a real Prometheus that scrapes two exporters every second."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from connectors.base import Idle, Reading, Traffic, Unknown, Value
+from connectors.prometheus.client import PrometheusClient
+from connectors.prometheus.dialect import Scope
+from connectors.prometheus.dialects.dynamo import dynamo
+from connectors.prometheus.options import HttpOptions
+from connectors.prometheus.source import PrometheusSource, SourceOptions
+from tests.integration.connectors.prometheus.rig import CLOCK, Frontend, Prometheus, until
+
+pytestmark = pytest.mark.slow
+WINDOW_S = 4.0
+
+
+@pytest.fixture
+async def source(
+    prometheus: Prometheus, frontends: tuple[Frontend, Frontend]
+) -> AsyncIterator[PrometheusSource]:
+    """A source on a server that scrapes both exporters."""
+    prometheus.scrape(*(f"127.0.0.1:{one.port}" for one in frontends), dynamo_namespace="prod")
+    await prometheus.start()
+    made = PrometheusSource(
+        PrometheusClient(prometheus.url, options=HttpOptions(query_timeout_s=3.0), clock=CLOCK),
+        dialect=dynamo(),
+        scope=Scope(model="ORG/Model-1.5", namespace="prod"),
+        clock=CLOCK,
+        options=SourceOptions(percentile_ratio=0.9),
+    )
+    yield made
+    await made.close()
+
+
+async def seen(source: PrometheusSource, condition: Callable[[Traffic], bool]) -> Traffic:
+    """Return the first window that fulfills the condition."""
+    last: list[Traffic] = []
+
+    async def is_met() -> bool:
+        last[:] = [await source.observe(WINDOW_S)]
+        return condition(last[0])
+
+    try:
+        await until(is_met)
+    except AssertionError as error:
+        raise AssertionError(last) from error
+    return last[0]
+
+
+def number(reading: Reading) -> float:
+    assert isinstance(reading, Value), reading
+    return reading.value
+
+
+def why(reading: Reading) -> str:
+    assert isinstance(reading, Unknown), reading
+    return reading.why
+
+
+async def scraped_again(*frontends: Frontend, times: int = 2) -> None:
+    before = [one.scrapes for one in frontends]
+
+    async def all_scraped() -> bool:
+        return all(one.scrapes >= start + times for one, start in zip(frontends, before, strict=True))
+
+    await until(all_scraped)
+
+
+async def test_a_day_with_two_frontends(
+    source: PrometheusSource, prometheus: Prometheus, frontends: tuple[Frontend, Frontend]
+) -> None:
+    """One server lives through what a day brings, since starting it anew takes longer than each part."""
+    first, second = frontends
+
+    await _nothing_scraped_yet_is_unknown(source)
+    await _fresh_frontends_are_idle(source)
+    await _unequal_load_is_weighted(source, first, second)
+    await _a_dead_exporter_makes_arrivals_unknown(source, second)
+    await _a_dead_prometheus_makes_all_unknown_and_recovers(source, prometheus)
+
+
+async def _nothing_scraped_yet_is_unknown(source: PrometheusSource) -> None:
+    traffic = await source.observe(WINDOW_S)
+
+    assert "no scrape target matches" in why(traffic.arrivals_rps)
+
+
+async def _fresh_frontends_are_idle(source: PrometheusSource) -> None:
+    traffic = await seen(source, lambda found: isinstance(found.arrivals_rps, Value))
+
+    assert number(traffic.arrivals_rps) == 0.0
+    assert number(traffic.in_flight) == 0.0
+    assert isinstance(traffic.isl_tokens, Idle)
+    assert isinstance(traffic.ttft_quantile_s, Idle)
+    assert "not exported" in why(traffic.kv_usage_ratio)
+
+
+async def _unequal_load_is_weighted(source: PrometheusSource, first: Frontend, second: Frontend) -> None:
+    first.serve_requests(300, isl_tokens=100.0)
+    second.serve_requests(100, isl_tokens=500.0)
+    second.in_flight = 3.0
+
+    traffic = await seen(
+        source,
+        lambda found: isinstance(found.arrivals_rps, Value) and (found.arrivals_rps.samples or 0) >= 399,
+    )
+
+    assert number(traffic.arrivals_rps) == pytest.approx(400 / traffic.window_s, rel=0.01)
+    assert isinstance(traffic.arrivals_rps, Value)
+    assert traffic.arrivals_rps.estimator == "started"
+    assert number(traffic.isl_tokens) == pytest.approx(200.0)
+    assert number(traffic.ttft_s) == pytest.approx(0.25)
+    assert 0.0 < number(traffic.ttft_quantile_s) <= 0.47
+    assert number(traffic.in_flight) == number(traffic.queued) == 3.0
+    assert "nothing was measured yet of 3 requests in flight" in why(traffic.osl_tokens)
+
+
+async def _a_dead_exporter_makes_arrivals_unknown(source: PrometheusSource, second: Frontend) -> None:
+    await second.stop()
+
+    traffic = await seen(source, lambda found: isinstance(found.arrivals_rps, Unknown))
+
+    assert "1 of 2 frontends is down" in why(traffic.arrivals_rps)
+    assert str(second.port) in why(traffic.in_flight)
+
+
+async def _a_dead_prometheus_makes_all_unknown_and_recovers(
+    source: PrometheusSource, prometheus: Prometheus
+) -> None:
+    await prometheus.kill()
+    blind = await source.observe(WINDOW_S)
+    await prometheus.start()
+    traffic = await seen(source, lambda found: "is down" in getattr(found.arrivals_rps, "why", ""))
+
+    assert "cannot reach" in why(blind.arrivals_rps)
+    assert "cannot reach" in why(blind.in_flight)
+    assert "1 of 2 frontends is down" in why(traffic.arrivals_rps)
