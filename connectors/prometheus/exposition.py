@@ -1,0 +1,64 @@
+"""What a metrics endpoint's own text says, reduced to the families that a dialect names.
+
+Every line is checked to look like the text format, so that a login page is not taken for a server on which
+nothing happened; only the lines of known families are parsed in full. Comments are skipped: names are taken
+as they are on the wire.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.errors import Malformed
+from connectors.prometheus.dialect import Dialect
+
+_LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{.*\})?\s+\S")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One number of one series, under its name on the wire."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def parse_exposition(content: bytes, dialect: Dialect) -> tuple[Sample, ...]:
+    """Return the samples of the families that the dialect names.
+
+    Raises:
+        Malformed: If it is not the text format, or not of a server that speaks this dialect.
+    """
+    lines = list(_sample_lines(content))
+    if not any(name.startswith(dialect.presence_prefix) for name, _ in lines):
+        raise Malformed(f"no metric begins with {dialect.presence_prefix}; is this the right address?")
+    wanted = "\n".join(line for name, line in lines if name in dialect.samples)
+    try:
+        return tuple(
+            _checked(Sample(sample.name, sample.labels, float(sample.value)))
+            for family in text_string_to_metric_families(wanted)
+            for sample in family.samples
+        )
+    except ValueError as error:
+        raise Malformed(f"a line of the metrics cannot be read: {error}") from error
+
+
+def _checked(sample: Sample) -> Sample:
+    if not math.isfinite(sample.value) or sample.value < 0.0:
+        raise Malformed(f"expected a number that is not negative, found {sample.name} {sample.value:g}")
+    return sample
+
+
+def _sample_lines(content: bytes) -> Iterator[tuple[str, str]]:
+    for line in content.decode("utf-8", errors="replace").splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _LINE.match(text)
+        if match is None:
+            raise Malformed(f"expected the Prometheus text format, found {text[:80]!r}")
+        yield match[1], text
