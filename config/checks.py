@@ -1,10 +1,11 @@
 """What several settings say together: contradictions that stop the start, and risks that are only told."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from config.catalog import value_of
-from config.problems import Origin, Problem
+from config.problems import Origin, OriginKind, Problem
 from config.sections import SourceKind
 from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
@@ -53,13 +54,10 @@ def warnings(settings: Settings) -> tuple[str, ...]:
 
 
 def _placed(problem: Problem, origins: Mapping[str, Origin]) -> Problem:
-    return Problem(
-        key=problem.key,
-        problem=problem.problem,
-        hint=problem.hint,
-        origin=origins.get(problem.key),
-        others=problem.others,
-    )
+    """Add where the setting was set, or the first of the others that is no default."""
+    places = (origins[key] for key in (problem.key, *problem.others) if key in origins)
+    origin = next((place for place in places if place.kind is not OriginKind.DEFAULT), None)
+    return replace(problem, origin=origin)
 
 
 def _named_pools(settings: Settings) -> tuple[tuple[str, PoolSettings], ...]:

@@ -128,6 +128,8 @@ def _parse_yaml(path: Path, text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = quoted(str(error.problem or error.context or "syntax"))
+        if "tag" in problem:
+            problem = "a value has a tag, and tags are not allowed"
         raise ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line") from None
     except yaml.YAMLError:
         raise ConfigError(

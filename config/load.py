@@ -4,7 +4,7 @@ Precedence: flags over `SETPOINT_…` variables over Dynamo's variables over the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -168,10 +168,8 @@ def _validated(given: Mapping[str, Given]) -> tuple[Settings, list[Problem]]:
     except ValidationError as error:
         found = from_validation(error)
     problems = [
-        Problem(
-            key=p.key, problem=p.problem, hint=p.hint, origin=given[p.key].origin if p.key in given else None
-        )
-        for p in found
+        replace(problem, origin=given[problem.key].origin if problem.key in given else None)
+        for problem in found
     ]
     bad = {problem.key for problem in problems}
     good = {key: value for key, value in given.items() if key not in bad}

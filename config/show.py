@@ -70,7 +70,9 @@ def _with_units(node: object) -> object:
     default = copy.get("default")
     if isinstance(default, float) and copy.get("pattern") == DURATION_PATTERN:
         copy["default"] = format_duration(default)
-    elif isinstance(default, int) and SIZE_PATTERN in str(copy.get("anyOf")):
+    elif isinstance(default, int) and {"type": "string", "pattern": SIZE_PATTERN} in cast(
+        "list[object]", copy.get("anyOf", [])
+    ):
         copy["default"] = format_size(default)
     return copy
 

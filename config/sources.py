@@ -7,7 +7,7 @@ replaced whole. This is the only module of Setpoint that reads the environment.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -120,9 +120,7 @@ def file_layer(path: Path) -> Layer:
     problems: list[Problem] = []
     for key, value in _leaves(document.tree, ""):
         if isinstance(value, Problem):
-            problems.append(
-                Problem(key=value.key, problem=value.problem, hint=value.hint, origin=origin(value.key))
-            )
+            problems.append(replace(value, origin=origin(value.key)))
         else:
             values[key] = Given(value=value, origin=origin(key))
     return Layer(values=values, problems=tuple(problems))
