@@ -1,18 +1,26 @@
 """A real etcd that a test can stop, kill and start again on the same data."""
 
+import asyncio
 import base64
 import contextlib
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+
+from config.clock import VirtualClock
+from connectors.virtual.environment import EtcdEnvironment
+from connectors.virtual.etcd import EtcdActuator, EtcdTarget
+from connectors.virtual.etcd_client import EtcdOptions
+
+Answer = tuple[int, bytes]
+Respond = Callable[[str, bytes], Awaitable[Answer | None]]
 
 
 class EtcdServer:
@@ -22,13 +30,13 @@ class EtcdServer:
         self._program = program
         self._folder = folder
         self._client_port, self._peer_port = _free_ports()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._client_port}"
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Return once etcd serves: it tells its readiness as it would tell systemd."""
         peer = f"http://127.0.0.1:{self._peer_port}"
         command = [self._program, "--data-dir", str(self._folder / "data"), "--name", "test"]
@@ -37,15 +45,18 @@ class EtcdServer:
         command += ["--initial-cluster", f"test={peer}", "--unsafe-no-fsync"]
         command += ["--heartbeat-interval=20", "--election-timeout=200"]
         with _notifications() as (listener, address), (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={"NOTIFY_SOCKET": address})
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdout=log, stderr=log, env={"NOTIFY_SOCKET": address}
+            )
             assert listener.recv(64) == b"READY=1"
-        health = httpx.get(f"{self.url}/health", trust_env=False)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            health = await http.get(f"{self.url}/health")
         assert health.json() == {"health": "true"}
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            await self._process.wait()
             self._process = None
 
     def pause(self) -> None:
@@ -66,11 +77,14 @@ class EtcdServer:
         answer: dict[str, object] = response.json()
         return answer
 
+    async def forward(self, path: str, body: bytes) -> Answer:
+        """Pass a request on, as a gateway does."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            response = await http.post(self.url + path, content=body)
+        return response.status_code, response.content
+
     def put(self, key: str, value: str) -> None:
         self.post("/v3/kv/put", {"key": _encode(key), "value": _encode(value)})
-
-    def delete(self, key: str) -> None:
-        self.post("/v3/kv/deleterange", {"key": _encode(key)})
 
     def stored(self) -> dict[str, tuple[str, int]]:
         """Return every key with its value and the revision of its last write."""
@@ -84,8 +98,13 @@ class EtcdServer:
             for entry in entries
         }
 
-    def values(self) -> dict[str, str]:
-        return {key: value for key, (value, _) in self.stored().items()}
+    def own(self) -> dict[str, str]:
+        """Return the values of the virtual connector's keys by their short names."""
+        prefix = "v1/llm/planner/"
+        return {key.removeprefix(prefix): value for key, (value, _) in self.stored().items()}
+
+    def clear(self) -> None:
+        self.post("/v3/kv/deleterange", {"key": "AA==", "range_end": "AA=="})
 
     def compact(self) -> None:
         newest = max(revision for _, revision in self.stored().values())
@@ -128,11 +147,66 @@ def etcd_program() -> str:
 
 
 @pytest.fixture
-def etcd(etcd_program: str, tmp_path: Path) -> Iterator[EtcdServer]:
+async def etcd(etcd_program: str, tmp_path: Path) -> AsyncIterator[EtcdServer]:
     server = EtcdServer(etcd_program, tmp_path)
     try:
-        server.start()
+        await server.start()
         yield server
     finally:
         server.resume()
-        server.kill()
+        await server.kill()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+async def planner(etcd: EtcdServer, clock: VirtualClock) -> AsyncIterator[Callable[..., EtcdActuator]]:
+    """Start planners: the same one again is a restart, a second one is a competitor."""
+    opened: list[EtcdActuator] = []
+
+    def start(*urls: str, timeout_s: float = 1.0) -> EtcdActuator:
+        options = EtcdOptions(endpoints=urls or (etcd.url,), timeout_s=timeout_s)
+        opened.append(EtcdActuator(options, EtcdTarget(dynamo_namespace="llm"), clock))
+        return opened[-1]
+
+    yield start
+    for actuator in opened:
+        await actuator.close()
+
+
+@pytest.fixture
+async def environment(etcd: EtcdServer) -> AsyncIterator[EtcdEnvironment]:
+    found = EtcdEnvironment(EtcdOptions(endpoints=(etcd.url,)), dynamo_namespace="llm")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Callable[[Respond], Awaitable[str]]]:
+    """Serve HTTP by a function of path and body; None closes the connection without an answer."""
+    servers: list[asyncio.Server] = []
+
+    async def serve(respond: Respond) -> str:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            body = await reader.readexactly(int(length.split(b":")[1]))
+            answer = await respond(head.split()[1].decode(), body)
+            if answer is not None:
+                status, content = answer
+                lines = f"HTTP/1.1 {status} -\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+                writer.write(lines.encode() + content)
+            writer.close()
+            await writer.wait_closed()
+
+        servers.append(await asyncio.start_server(handle, "127.0.0.1", 0))
+        host, port = servers[-1].sockets[0].getsockname()
+        return f"http://{host}:{port}"
+
+    yield serve
+    for server in servers:
+        server.close()
+        await server.wait_closed()

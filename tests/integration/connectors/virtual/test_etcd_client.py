@@ -1,0 +1,152 @@
+"""What the client makes of answers that etcd gives, and of those that it does not."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config.errors import Malformed, ObservationError, Unreachable
+from connectors.virtual.etcd_client import CompactedError, EtcdClient, EtcdOptions, KeyValue
+
+if TYPE_CHECKING:
+    from tests.integration.connectors.virtual.conftest import EtcdServer
+
+Answer = tuple[int, bytes]
+Serve = Callable[[Callable[[str, bytes], Awaitable[Answer | None]]], Awaitable[str]]
+
+
+async def range_from(serve: Serve, answer: Answer) -> tuple[KeyValue, ...]:
+    async def respond(_path: str, _body: bytes) -> Answer:
+        return answer
+
+    client = EtcdClient(EtcdOptions(endpoints=(await serve(respond),)))
+    try:
+        return await client.read_prefix("a/")
+    finally:
+        await client.close()
+
+
+def text(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
+
+
+async def test_only_keys_under_the_prefix_are_read(etcd: "EtcdServer") -> None:
+    for key in ("a", "a/", "a/b", "a0", "b/a"):
+        etcd.put(key, f"value of {key}")
+    client = EtcdClient(EtcdOptions(endpoints=(etcd.url,)))
+
+    found = await client.read_prefix("a/")
+    await client.close()
+
+    assert [item.key for item in found] == ["a/", "a/b"]
+    assert found[1].value == "value of a/b"
+
+
+async def test_the_past_is_read_until_it_is_compacted(etcd: "EtcdServer") -> None:
+    etcd.put("a/b", "first")
+    etcd.put("a/b", "")
+    client = EtcdClient(EtcdOptions(endpoints=(etcd.url,)))
+
+    now, past = await client.read_prefix("a/"), await client.read_prefix("a/", revision=2)
+    etcd.compact()
+    with pytest.raises(CompactedError, match="compacted"):
+        await client.read_prefix("a/", revision=2)
+    await client.close()
+
+    assert now == (KeyValue(key="a/b", value="", mod_revision=3),)
+    assert past == (KeyValue(key="a/b", value="first", mod_revision=2),)
+
+
+async def test_a_value_changes_only_at_the_revision_that_was_read(etcd: "EtcdServer") -> None:
+    client = EtcdClient(EtcdOptions(endpoints=(etcd.url,)))
+
+    created = await client.put_if_unchanged({"a": "1"}, revisions={"a": 0})
+    again = await client.put_if_unchanged({"a": "2"}, revisions={"a": 0})
+    changed = await client.put_if_unchanged({"a": "3"}, revisions={"a": created})
+    await client.close()
+
+    assert (created, again, changed) == (2, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>welcome</html>", "expected a JSON object"),
+        (b"[]", "expected a JSON object"),
+        (b'{"kvs": 3}', "expected a list of keys"),
+        (b'{"kvs": [3]}', "expected a key with its revision"),
+        (b'{"kvs": [{"key": "YQ=="}]}', "expected a revision"),
+        (b'{"kvs": [{"key": "YQ==", "mod_revision": "-1"}]}', "expected a revision"),
+        (b'{"kvs": [{"key": "%%", "mod_revision": "1"}]}', "not base64"),
+        (b'{"kvs": [{"key": "YQ==", "mod_revision": "1", "value": "/w=="}]}', "the value of a is not base64"),
+    ],
+    ids=["html", "list", "no list", "no object", "no revision", "negative", "no base64", "no UTF-8"],
+)
+async def test_an_answer_that_cannot_be_read_is_malformed(gateway: Serve, body: bytes, words: str) -> None:
+    with pytest.raises(Malformed, match=words):
+        await range_from(gateway, (200, body))
+
+
+async def test_numbers_may_be_strings_or_numbers_and_values_may_be_absent(gateway: Serve) -> None:
+    entries = [
+        {"key": text("a/x"), "mod_revision": "9007199254740993"},
+        {"key": text("a/y"), "mod_revision": 4},
+    ]
+
+    found = await range_from(gateway, (200, json.dumps({"kvs": entries}).encode()))
+
+    assert [item.mod_revision for item in found] == [9007199254740993, 4]
+    assert found[0].value == ""
+
+
+async def test_a_server_without_the_gateway_is_malformed(gateway: Serve) -> None:
+    with pytest.raises(Malformed, match="not etcd's HTTP gateway"):
+        await range_from(gateway, (404, b"Not Found"))
+
+
+async def test_a_server_that_is_unwell_is_unreachable_with_its_words(gateway: Serve) -> None:
+    with pytest.raises(Unreachable, match=r"HTTP 503 \(etcdserver: no leader\)"):
+        await range_from(gateway, (503, b'{"error": "etcdserver: no leader", "code": 14}'))
+
+
+async def test_a_login_without_a_token_is_malformed(gateway: Serve) -> None:
+    async def respond(_path: str, _body: bytes) -> Answer:
+        return 200, b"{}"
+
+    user = EtcdOptions(endpoints=(await gateway(respond),), username="planner")
+    client = EtcdClient(user)
+
+    with pytest.raises(Malformed, match="sent no token"):
+        await client.read_prefix("a/")
+    await client.close()
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time(gateway: Serve) -> None:
+    released = asyncio.Event()
+
+    async def respond(_path: str, _body: bytes) -> None:
+        await released.wait()
+
+    client = EtcdClient(EtcdOptions(endpoints=(await gateway(respond),), timeout_s=0.1))
+
+    with pytest.raises(ObservationError, match=r"no answer within 0\.1 s"):
+        await client.read_prefix("a/")
+    released.set()
+    await client.close()
+
+
+async def test_the_endpoint_that_answered_is_asked_first(etcd: "EtcdServer", gateway: Serve) -> None:
+    asked = []
+
+    async def respond(path: str, _body: bytes) -> None:
+        asked.append(path)
+
+    client = EtcdClient(EtcdOptions(endpoints=(await gateway(respond), etcd.url)))
+    await client.read_prefix("a/")
+    await client.read_prefix("a/")
+    await client.close()
+
+    assert asked == ["/v3/kv/range"]
