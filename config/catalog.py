@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 from config.settings import Settings
 
+_FEW = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -62,12 +64,14 @@ def suggestion(key: str) -> str:
         'targets takes: itl, percentile, ttft'
     """
     parent, _, name = key.rpartition(".")
+    if parent not in sections():
+        parent, name = "", key
     siblings = sorted(_children(parent))
     near = difflib.get_close_matches(name[:64].lower().replace("-", "_"), siblings, n=1, cutoff=0.7)
     elsewhere = [known for known in (*entries(), *sections()) if known.rpartition(".")[2] == name]
     if near:
         return f"did you mean {_join(parent, near[0])}?"
-    if 0 < len(elsewhere) <= 2:  # noqa: PLR2004 - more would not help
+    if 0 < len(elsewhere) <= _FEW:
         return f"did you mean {' or '.join(elsewhere)}?"
     return f"{parent or 'the top level'} takes: {', '.join(siblings)}"
 

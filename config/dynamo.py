@@ -24,6 +24,9 @@ class Untranslatable(ValueError):
         super().__init__(problem)
 
 
+# Also excludes NaN.
+_MAX_S = 1e7
+
 Translate = Callable[[str], Mapping[str, object]]
 
 
@@ -37,7 +40,7 @@ def _seconds(key: str) -> Translate:
             seconds = float(text)
         except ValueError:
             seconds = -1.0
-        if not 0.0 < seconds < 1e7:  # noqa: PLR2004 - excludes NaN and nonsense
+        if not 0.0 < seconds < _MAX_S:
             raise Untranslatable(f"'{quoted(text)}' is not a number of seconds", "write for example 30")
         return {key: format_duration(seconds)}
 

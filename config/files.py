@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import yaml
+
 from config.errors import ConfigError
 from config.units import quoted
 
@@ -110,19 +112,8 @@ def _bare(key: str) -> str:
 
 
 def _parse_yaml(path: Path, text: str) -> Document:
-    import yaml  # noqa: PLC0415 - only a file in YAML needs it
-
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(
-                "the file holds no settings" if node is None else "the file is not a mapping",
-                key=str(path),
-                hint="write lines such as `budget_gpus: 8`",
-            )
-        lines = dict(_yaml_lines(path, node, "", 0))
-        return Document(tree=cast("dict[str, object]", loader.construct_document(node)), lines=lines)
+        return _yaml_document(path, text)
     except yaml.MarkedYAMLError as error:
         # The text of the error quotes the file, which may hold a secret; its problem and place do not.
         mark = error.problem_mark or error.context_mark
@@ -135,17 +126,23 @@ def _parse_yaml(path: Path, text: str) -> Document:
         raise ConfigError(
             "the file holds a forbidden character", key=str(path), hint="save it as plain text"
         ) from None
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, KeyError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError):
         raise ConfigError(
             "this is not YAML: a value is broken", key=str(path), hint="correct the value"
         ) from None
-    finally:
-        loader.dispose()
+
+
+def _yaml_document(path: Path, text: str) -> Document:
+    loader = yaml.SafeLoader(text)
+    node = loader.get_single_node()
+    if not isinstance(node, yaml.MappingNode):
+        problem = "the file holds no settings" if node is None else "the file is not a mapping"
+        raise ConfigError(problem, key=str(path), hint="write lines such as `budget_gpus: 8`")
+    lines = dict(_yaml_lines(path, node, "", 0))
+    return Document(tree=cast("dict[str, object]", loader.construct_document(node)), lines=lines)
 
 
 def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
-    import yaml  # noqa: PLC0415 - the same
-
     if not isinstance(node, yaml.MappingNode) or depth > _MAX_DEPTH:
         return
     seen: dict[str, int] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
+import yaml
 from pydantic import SecretStr
 
 from config.catalog import Entry, entries, sections
@@ -148,8 +149,6 @@ def _plain(value: object) -> object:
 
 def _is_plain_yaml(text: str) -> bool:
     """Return whether a text may stand in YAML without quotes, and stays a text."""
-    import yaml  # noqa: PLC0415 - heavy, and only needed to show
-
     try:
         return bool(yaml.safe_load(f"key: {text}") == {"key": text}) and "\n" not in text
     except (yaml.YAMLError, ValueError):

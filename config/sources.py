@@ -182,7 +182,9 @@ def _leaves(tree: Mapping[str, object], prefix: str) -> Iterator[tuple[str, obje
     """Walk a tree down to the settings; what does not fit the models comes as a `Problem`."""
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if key in entries():
+        if "." in name:
+            yield key, Problem(key=quoted(key), problem="a name has no dots", hint=_nested_hint(key))
+        elif key in entries():
             yield key, value
         elif key not in sections():
             yield key, _unknown(key)
@@ -193,6 +195,11 @@ def _leaves(tree: Mapping[str, object], prefix: str) -> Iterator[tuple[str, obje
                 key,
                 Problem(key=key, problem=f"{shown(value)} is not a section", hint=suggestion(f"{key}.")),
             )
+
+
+def _nested_hint(key: str) -> str:
+    section, _, rest = key.partition(".")
+    return f"write {rest} inside the section {section}" if key in entries() else suggestion(key)
 
 
 def _unknown(key: str, origin: Origin | None = None) -> Problem:

@@ -27,15 +27,13 @@ def _value(loaded: Loaded, key: str) -> str:
         (
             "SETPOINT_ETCD__ENDPOINTS",
             "http://a:1,http://b:2",
-            "etcd.endpoints",
-            '["http://a:1", "http://b:2"]',
+            'etcd.endpoints = ["http://a:1", "http://b:2"]',
         ),
         ("SETPOINT_ETCD__ENDPOINTS", '["http://a:1"]', 'etcd.endpoints = ["http://a:1"]'),
         (
             "SETPOINT_PROMETHEUS__EXTRA_SELECTOR",
             "a=1,b=2",
-            "prometheus.extra_selector",
-            '{"a": "1", "b": "2"}',
+            'prometheus.extra_selector = {"a": "1", "b": "2"}',
         ),
         ("SETPOINT_PROMETHEUS__EXTRA_SELECTOR", '{"a": "1"}', 'prometheus.extra_selector = {"a": "1"}'),
         ("SETPOINT_PROMETHEUS__EXTRA_SELECTOR__zone", "x", 'prometheus.extra_selector = {"zone": "x"}'),
@@ -66,8 +64,7 @@ def test_a_variable_sets_its_setting(least: dict[str, object], name: str, text: 
         (
             "ETCD_ENDPOINTS",
             "http://a:2379,http://b:2379",
-            "etcd.endpoints",
-            '["http://a:2379", "http://b:2379"]',
+            'etcd.endpoints = ["http://a:2379", "http://b:2379"]',
         ),
         ("SCALING_MAX_WAIT_TIME", "900", "etcd.max_wait = 15m"),
     ],
