@@ -151,7 +151,7 @@ def test_requests_wait_while_a_pool_is_at_zero_and_are_served_when_it_is_back(ro
     waiting = fleet.census().waiting
 
     fleet.scale("prefill", 2)
-    fleet.advance(9.5)
+    fleet.advance(10.5)
 
     assert waiting == 4
     assert fleet.census().completed == 4
