@@ -74,9 +74,7 @@ def _budget(settings: Settings) -> Iterator[Problem]:
         for name, pool in pools
     )
     fitting = _fitting_minimums(settings)
-    lower = "".join(
-        f", pools.{name}.min_replicas to {count}" for name, count in fitting.items()
-    ).removeprefix(", ")
+    lower = " and ".join(f"pools.{name}.min_replicas to {count}" for name, count in fitting.items())
     yield Problem(
         key="budget_gpus",
         problem=f"{settings.budget_gpus} is less than the minimums take: {terms} = {_gpus(needed)}",
@@ -176,6 +174,10 @@ def _files(settings: Settings) -> Iterator[Problem]:
         path = value_of(settings, key)
         if isinstance(path, str) and (problem := _file_problem(path)):
             yield Problem(key=key, problem=problem, hint="name a file that this user can read")
+    journal = settings.journal.path
+    if journal is not None and (not _exists(str(Path(journal).parent)) or _is_directory(journal)):
+        problem = f"'{quoted(journal)}' is not a file in a folder that exists"
+        yield Problem(key="journal.path", problem=problem, hint="make the folder, or name another file")
     profile = settings.profile
     if profile is not None and profile != EMBEDDED_PROFILE and not _exists(profile):
         yield Problem(
@@ -202,6 +204,13 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return True
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -6,6 +6,7 @@ unit. Validators raise an error of the type `PROBLEM` that carries a problem and
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ PROBLEM = "setpoint"
 # Python refuses to print integers that are much longer.
 _MAX_BITS = 200
 _PERCENT = 100
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SIZES = (1024, 2**40)
 
 
@@ -139,7 +143,7 @@ def _url(value: str) -> str:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         raise refuse("the text is not a URL", hint) from None
-    if parts.username is not None or parts.password is not None:
+    if "@" in value:
         raise refuse("the URL holds a user name or a password", "move them to username and password")
     if not usable or any(character.isspace() for character in value.strip()):
         raise refuse(f"{shown(value)} is not a URL with http:// or https://", hint)
@@ -150,11 +154,33 @@ def _url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
-def _secret_values(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-    if any(
-        "\n" in secret.get_secret_value() or "\r" in secret.get_secret_value() for secret in value.values()
-    ):
-        raise refuse("a header's value has a line break", "remove it")
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise refuse(f"{shown(value)} is not a name", "write letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _labels(value: Mapping[str, str]) -> Mapping[str, str]:
+    for label in value:
+        if not _LABEL.fullmatch(label):
+            raise refuse(f"{shown(label)} is not a label", "write a label's name, for example cluster")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    """Drop the line break that files and shells leave at the end."""
+    text = value.get_secret_value().rstrip("\r\n")
+    if not text.isprintable() or not text:
+        raise refuse("the secret is empty or has a control character", "write it on one line")
+    return SecretStr(text)
+
+
+def _headers(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    for name, secret in value.items():
+        if not _HEADER.fullmatch(name):
+            raise refuse(f"{shown(name)} is not the name of a header", "write for example X-Scope-OrgID")
+        if not secret.get_secret_value().isprintable():
+            raise refuse("a header's value has a line break or another control character", "remove it")
     return value
 
 
@@ -199,7 +225,10 @@ NOT_BOOL = BeforeValidator(_number)
 Text = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
 
-Secret = Annotated[SecretStr, Field(min_length=1)]
+Name = Annotated[str, AfterValidator(_name)]
+"""A name that may stand in a key of etcd and in a label."""
+
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
 """Text that is never shown."""
 
 Url = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
@@ -208,10 +237,8 @@ Url = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pa
 Urls = Annotated[tuple[Url, ...], NoDecode, BeforeValidator(_listed)]
 """Several addresses."""
 
-Labels = Annotated[Mapping[str, Text], NoDecode, BeforeValidator(_mapped)]
+Labels = Annotated[Mapping[str, Text], NoDecode, AfterValidator(_labels), BeforeValidator(_mapped)]
 """Names and texts."""
 
-SecretMap = Annotated[
-    Mapping[str, SecretStr], NoDecode, AfterValidator(_secret_values), BeforeValidator(_mapped)
-]
+SecretMap = Annotated[Mapping[str, SecretStr], NoDecode, AfterValidator(_headers), BeforeValidator(_mapped)]
 """Names, and texts that are never shown."""

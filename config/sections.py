@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from config.fields import NOT_BOOL, Labels, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls
+from config.fields import NOT_BOOL, Labels, Name, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls
 
 SECTION = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
@@ -132,15 +132,15 @@ class DynamoSettings(BaseModel):
 
     model_config = SECTION
 
-    namespace: Text = Field(
+    namespace: Name = Field(
         default="dynamo",
         description=(
             "Dynamo's namespace, in metrics and in etcd. If only the two below are set, it is"
             " <kubernetes_namespace>-<graph_deployment>, as Dynamo's operator names it."
         ),
     )
-    graph_deployment: Text | None = Field(default=None, description="Name of the DynamoGraphDeployment.")
-    kubernetes_namespace: Text | None = Field(
+    graph_deployment: Name | None = Field(default=None, description="Name of the DynamoGraphDeployment.")
+    kubernetes_namespace: Name | None = Field(
         default=None, description="Kubernetes namespace of the DynamoGraphDeployment."
     )
 

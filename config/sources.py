@@ -66,10 +66,11 @@ def flag_layer(flags: Mapping[str, object]) -> Layer:
         if value is None:
             continue
         origin = Origin(kind=OriginKind.FLAG, name=f"flag --{key}")
-        if key in entries():
-            values[key] = Given(value=None if value == _NULL else value, origin=origin)
-        else:
-            problems.append(_unknown(key, origin))
+        for leaf, one in _flag_leaves(key, value):
+            if isinstance(one, Problem):
+                problems.append(replace(one, origin=origin))
+            else:
+                values[leaf] = Given(value=None if one == _NULL else one, origin=origin)
     return Layer(values=values, problems=tuple(problems))
 
 
@@ -178,11 +179,23 @@ def _nothing_found(name: str) -> Layer:
     return Layer(values={}, problems=(problem,))
 
 
+def _flag_leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """Take a dotted key for what it is; a section may come as a mapping, from code that embeds Setpoint."""
+    if key in entries():
+        yield key, value
+    elif key in sections() and isinstance(value, Mapping):
+        yield from _leaves(cast("Mapping[str, object]", value), f"{key}.")
+    elif key in sections():
+        yield key, Problem(key=key, problem=f"{shown(value)} is not a section", hint=suggestion(f"{key}."))
+    else:
+        yield key, _unknown(key)
+
+
 def _leaves(tree: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
     """Walk a tree down to the settings; what does not fit the models comes as a `Problem`."""
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if "." in name:
+        if "." in str(name):
             yield key, Problem(key=quoted(key), problem="a name has no dots", hint=_nested_hint(key))
         elif key in entries():
             yield key, value
@@ -202,8 +215,8 @@ def _nested_hint(key: str) -> str:
     return f"write {rest} inside the section {section}" if key in entries() else suggestion(key)
 
 
-def _unknown(key: str, origin: Origin | None = None) -> Problem:
-    return Problem(key=quoted(key), problem="there is no such setting", hint=suggestion(key), origin=origin)
+def _unknown(key: str) -> Problem:
+    return Problem(key=quoted(key), problem="there is no such setting", hint=suggestion(key))
 
 
 def _merge(values: dict[str, Given], more: Mapping[str, Given]) -> None:

@@ -144,6 +144,26 @@ def test_an_unknown_flag_is_refused(least: dict[str, object]) -> None:
         load(flags={**least, "targets.tfft": "1s"}, environment={})
 
 
+def test_a_section_may_come_as_a_mapping() -> None:
+    loaded = load(flags={"budget_gpus": 8, "targets": {"ttft": "1s", "itl": "20ms"}}, environment={})
+
+    assert (loaded.settings.targets.ttft, loaded.settings.targets.itl) == (1.0, 0.02)
+
+
+def test_a_section_that_is_no_mapping_is_refused(least: dict[str, object]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"log: 'debug' is not a section; log takes: format, level \(flag --log\)"
+    ):
+        load(flags={**least, "log": "debug"}, environment={})
+
+
+def test_the_line_break_after_a_secret_is_dropped(least: dict[str, object]) -> None:
+    token = load(flags=least, environment={"PROMETHEUS_TOKEN": "hunter2\n"}).settings.prometheus.token
+
+    assert token is not None
+    assert token.get_secret_value() == "hunter2"
+
+
 def test_a_flag_with_a_bad_value_is_named(least: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"interval: 5 has no unit; write 5ms or 5s \(flag --interval\)"):
         load(flags={**least, "interval": "5"}, environment={})
