@@ -124,7 +124,8 @@ def _decode(
 ) -> tuple[float, float, tuple[Reason, ...]]:
     curve = decode_curve(pool.profile)
     context = context_tokens(demand)
-    allowed_itl_s = policy.targets.itl_s / correction_ratio
+    # A factor that is not positive says nothing; the target then stands as it is, as in 0.9.0.
+    allowed_itl_s = policy.targets.itl_s / (correction_ratio if correction_ratio > 0.0 else 1.0)
     best = curve.best_within(itl_s=allowed_itl_s, context_tokens=context)
     reasons: list[Reason] = []
     if not best.is_attainable:

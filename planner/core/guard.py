@@ -1,0 +1,155 @@
+"""The limits around the solver: minimum and maximum, windows, steps, the budget.
+
+A chain of small stages, each a plan in and a plan with reasons out. The order is the precedence of DESIGN §4
+read backwards: what comes later wins, and the budget comes last.
+
+What is committed of the budget is Σ over pools of (max(desired, live) + terminating) × GPUs per engine, so an
+engine that was given up counts until its GPUs are free: a plan that shrinks one pool to grow another shrinks
+first and grows when the release is seen.
+"""
+
+from dataclasses import dataclass, replace
+
+from config.policy import PoolPolicy
+from connectors.base import PoolState
+from planner.core.budget import Claim, cost_gpus, fair_split, split
+from planner.core.decision import Reason, ReasonCode, because
+from planner.core.state import Wish
+
+# Ticks come at a fixed rate; a window is not missed for a rounding error of the clock.
+_TICK_SLACK_S = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """What is planned for one pool so far.
+
+    Attributes:
+        pool: Its limits.
+        state: Its engines.
+        gpus: GPUs of one engine.
+        wishes: What was wanted at earlier ticks, oldest first.
+        wanted: The count so far.
+        bound_by: What set the count last.
+        reasons: All that did, in order.
+    """
+
+    pool: PoolPolicy
+    state: PoolState
+    gpus: int
+    wishes: tuple[Wish, ...]
+    wanted: int
+    bound_by: ReasonCode = ReasonCode.LOAD
+    reasons: tuple[Reason, ...] = ()
+
+    def to(self, count: int, reason: ReasonCode, **figures: float) -> "PoolPlan":
+        """Return the plan with another count and the reason for it; itself where the count is the same."""
+        if count == self.wanted:
+            return self
+        why = because(reason, pool=self.pool.name, detail="", wanted=self.wanted, replicas=count, **figures)
+        return replace(self, wanted=count, bound_by=reason, reasons=(*self.reasons, why))
+
+
+Plans = tuple[PoolPlan, ...]
+
+
+def committed_gpus(plans: Plans) -> int:
+    """Return the GPUs that are held or asked for once the plans are written."""
+    return sum((max(plan.wanted, plan.state.live) + plan.state.terminating) * plan.gpus for plan in plans)
+
+
+def hold(plan: PoolPlan, reason: ReasonCode) -> PoolPlan:
+    """Keep what the pool was asked for."""
+    return replace(plan, wanted=plan.state.desired, bound_by=reason)
+
+
+def limit(plan: PoolPlan) -> PoolPlan:
+    """Apply the pool's own maximum, then its minimum."""
+    most, least = plan.pool.max_replicas, plan.pool.min_replicas
+    if most is not None:
+        plan = plan.to(min(plan.wanted, most), ReasonCode.MAXIMUM, maximum=most)
+    return plan.to(max(plan.wanted, least), ReasonCode.MINIMUM, minimum=least)
+
+
+def remember(plan: PoolPlan, *, now_s: float) -> PoolPlan:
+    """Add the present wish to the pool's memory and drop what no window needs."""
+    oldest_s = now_s - max(plan.pool.scale_up_window_s, plan.pool.scale_down_window_s) - _TICK_SLACK_S
+    kept = tuple(wish for wish in plan.wishes if wish.at_s >= oldest_s)
+    return replace(plan, wishes=(*kept, Wish(at_s=now_s, replicas=plan.wanted)))
+
+
+def damp(plan: PoolPlan, *, now_s: float) -> PoolPlan:
+    """Take a change only as far as it was wanted throughout the window of its direction."""
+    pool, current = plan.pool, plan.state.desired
+    if plan.wanted < current:
+        recent = _recent(plan.wishes, window_s=pool.scale_down_window_s, now_s=now_s)
+        count = min(current, max((plan.wanted, *recent)))
+        return plan.to(count, ReasonCode.WINDOW_DOWN, window_s=pool.scale_down_window_s)
+    recent = _recent(plan.wishes, window_s=pool.scale_up_window_s, now_s=now_s)
+    count = max(current, min((plan.wanted, *recent)))
+    return plan.to(count, ReasonCode.WINDOW_UP, window_s=pool.scale_up_window_s)
+
+
+def pace(plan: PoolPlan) -> PoolPlan:
+    """Bound the size of one step."""
+    pool, current = plan.pool, plan.state.desired
+    if pool.max_step_up is not None:
+        count = min(plan.wanted, max(current, 0) + pool.max_step_up)
+        plan = plan.to(count, ReasonCode.STEP_UP, step=pool.max_step_up)
+    if pool.max_step_down is not None:
+        count = max(plan.wanted, current - pool.max_step_down)
+        plan = plan.to(count, ReasonCode.STEP_DOWN, step=pool.max_step_down)
+    return plan
+
+
+def within_budget(plans: Plans, budget_gpus: int) -> Plans:
+    """Make the planned counts fit the budget."""
+    claims = _claims(plans, tuple(plan.pool.min_replicas for plan in plans))
+    counts = split(claims, budget_gpus)
+    asked = cost_gpus(claims, tuple(plan.wanted for plan in plans))
+    return tuple(
+        plan.to(count, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked)
+        for plan, count in zip(plans, counts, strict=True)
+    )
+
+
+def affordable(plans: Plans, budget_gpus: int) -> Plans:
+    """Take additions only as far as committed GPUs stay within the budget.
+
+    Reductions always pass. An addition onto engines that still live (a removal called off) costs nothing.
+    """
+    if committed_gpus(plans) <= budget_gpus:
+        return plans
+    held = tuple(min(plan.wanted, max(plan.state.desired, plan.state.live)) for plan in plans)
+    floors = tuple(max(least, plan.state.live) for plan, least in zip(plans, held, strict=True))
+    leaving = sum(plan.state.terminating * plan.gpus for plan in plans)
+    claims = tuple(
+        Claim(wanted=max(plan.wanted, floor), least=floor, gpus=plan.gpus)
+        for plan, floor in zip(plans, floors, strict=True)
+    )
+    room_gpus = budget_gpus - leaving
+    fits = cost_gpus(claims, floors) <= room_gpus
+    granted = fair_split(claims, room_gpus) if fits else held
+    return tuple(
+        plan.to(
+            min(plan.wanted, max(count, least)),
+            ReasonCode.BUDGET_WAIT,
+            budget_gpus=budget_gpus,
+            leaving_gpus=leaving,
+        )
+        for plan, count, least in zip(plans, granted, held, strict=True)
+    )
+
+
+def _claims(plans: Plans, least: tuple[int, ...]) -> tuple[Claim, ...]:
+    return tuple(
+        Claim(wanted=plan.wanted, least=min(floor, plan.wanted), gpus=plan.gpus)
+        for plan, floor in zip(plans, least, strict=True)
+    )
+
+
+def _recent(wishes: tuple[Wish, ...], *, window_s: float, now_s: float) -> tuple[int, ...]:
+    if window_s <= 0.0:
+        return ()
+    since_s = now_s - window_s - _TICK_SLACK_S
+    return tuple(wish.replicas for wish in wishes if wish.at_s >= since_s)

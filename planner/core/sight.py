@@ -1,0 +1,193 @@
+"""What a step can make of what was seen: usable numbers, or the reason why there are none.
+
+Readings come from outside. A number that is not finite, negative, or beyond anything that an LLM service
+can show is treated like one that was not read.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from config.policy import Policy
+from connectors.base import Fleet, Idle, Observation, PoolState, Reading, Unknown, Value
+from planner.core.decision import Demand, Reason, ReasonCode, because
+from planner.core.state import Lengths, State
+from predictors.base import Forecast, SeriesForecast
+
+MOST_RPS = 1e7
+MOST_TOKENS = 1e8
+MOST_SECONDS = 1e6
+MOST_REQUESTS = 1e9
+_MOST_REPLICAS = 10**6
+_MOST_GPUS_PER_ENGINE = 10**4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What one step can rely on.
+
+    Attributes:
+        arrivals_rps: Observed offered load, or None if blind to it.
+        lengths: The lengths to use, observed or remembered.
+        fleet: The pools in the policy's order, or None if blind to them.
+        blind: Why the step cannot judge; empty if it can.
+        notes: What was remarkable and did not blind the step.
+    """
+
+    arrivals_rps: float | None
+    lengths: Lengths
+    fleet: tuple[PoolState, ...] | None
+    blind: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+
+
+def see(policy: Policy, state: State, observation: Observation, *, now_s: float) -> Sight:
+    """Sort out what was seen."""
+    traffic = observation.traffic
+    arrivals = usable(traffic.arrivals_rps, most=MOST_RPS)
+    lengths = _remember(state.lengths, observation, now_s=now_s)
+    fleet, fleet_blind = _pools(policy, observation.fleet)
+    blind = [*fleet_blind]
+    notes: list[Reason] = []
+    if isinstance(arrivals, Unknown):
+        blind.append(because(ReasonCode.BLIND_ARRIVALS, detail=arrivals.why))
+    elif number(arrivals) > 0.0:
+        oldest = _oldest_allowed_s(policy, observation, now_s=now_s)
+        missing, remembered = _judge_lengths(lengths, observation, oldest_at_s=oldest, now_s=now_s)
+        blind.extend(missing)
+        notes.extend(remembered)
+    return Sight(
+        arrivals_rps=None if isinstance(arrivals, Unknown) else number(arrivals),
+        lengths=lengths,
+        fleet=fleet,
+        blind=tuple(blind),
+        notes=tuple(notes),
+    )
+
+
+def usable(reading: Reading, *, most: float, least: float = 0.0) -> Reading:
+    """Return the reading, or an `Unknown` where its number cannot be true.
+
+    Example:
+        >>> usable(Value(value=float("inf"), at_s=0.0), most=10.0)
+        Unknown(why='the value inf is absurd', kind='unknown')
+    """
+    if isinstance(reading, Value) and not (math.isfinite(reading.value) and least <= reading.value <= most):
+        return Unknown(why=f"the value {reading.value:g} is absurd")
+    return reading
+
+
+def number(reading: Reading) -> float:
+    """Return the number of a reading, 0 where there was nothing to measure.
+
+    Only for rates and gauges, of which an idle system has none.
+    """
+    return reading.value if isinstance(reading, Value) else 0.0
+
+
+def length(reading: Reading) -> Reading:
+    """Return a length reading; a mean length below one token cannot be true."""
+    return usable(reading, most=MOST_TOKENS, least=1.0)
+
+
+def forecast_demand(forecast: Forecast | None, sight: Sight, *, level_ratio: float | None) -> Demand | None:
+    """Return the operating point of a forecast at a quantile; None where the forecast cannot be used."""
+    if forecast is None:
+        return None
+    arrivals = _at(forecast.arrivals_rps, level_ratio, most=MOST_RPS)
+    isl = _length_at(forecast.isl_tokens, level_ratio, sight.lengths.isl_tokens)
+    osl = _length_at(forecast.osl_tokens, level_ratio, sight.lengths.osl_tokens)
+    if arrivals is None or isl is None or osl is None:
+        return None
+    return Demand(arrivals_rps=arrivals, isl_tokens=isl, osl_tokens=osl)
+
+
+def observed_demand(sight: Sight, *, arrivals_rps: float) -> Demand:
+    """Return the operating point of an arrival rate at the lengths in use."""
+    return Demand(
+        arrivals_rps=arrivals_rps,
+        isl_tokens=sight.lengths.isl_tokens or 0.0,
+        osl_tokens=sight.lengths.osl_tokens or 0.0,
+    )
+
+
+def _at(series: SeriesForecast, level_ratio: float | None, *, most: float) -> float | None:
+    value = series.at(level_ratio)
+    return value if math.isfinite(value) and 0.0 <= value <= most else None
+
+
+def _length_at(series: SeriesForecast | None, level_ratio: float | None, last: float | None) -> float | None:
+    if series is None:
+        return last or 0.0
+    value = _at(series, level_ratio, most=MOST_TOKENS)
+    # A forecast of no tokens at all says that the predictor knows nothing, not that prompts are empty.
+    return last or 0.0 if value == 0.0 else value
+
+
+def _remember(last: Lengths, observation: Observation, *, now_s: float) -> Lengths:
+    isl, osl = length(observation.traffic.isl_tokens), length(observation.traffic.osl_tokens)
+    if not isinstance(isl, Unknown):
+        value = isl.value if isinstance(isl, Value) else last.isl_tokens
+        last = replace(last, isl_tokens=value, isl_at_s=now_s)
+    if not isinstance(osl, Unknown):
+        value = osl.value if isinstance(osl, Value) else last.osl_tokens
+        last = replace(last, osl_tokens=value, osl_at_s=now_s)
+    return last
+
+
+def _oldest_allowed_s(policy: Policy, observation: Observation, *, now_s: float) -> float:
+    queued = usable(observation.traffic.queued, most=MOST_REQUESTS)
+    if isinstance(queued, Value) and queued.value > 0.0:
+        return -math.inf  # requests wait: no first token is overload, not blindness
+    return now_s - policy.blind_lengths_intervals * policy.interval_s
+
+
+def _judge_lengths(
+    lengths: Lengths, observation: Observation, *, oldest_at_s: float, now_s: float
+) -> tuple[list[Reason], list[Reason]]:
+    blind: list[Reason] = []
+    notes: list[Reason] = []
+    traffic = observation.traffic
+    for name, reading, value, at_s in (
+        ("isl", traffic.isl_tokens, lengths.isl_tokens, lengths.isl_at_s),
+        ("osl", traffic.osl_tokens, lengths.osl_tokens, lengths.osl_at_s),
+    ):
+        why = _why(length(reading))
+        if value is None:
+            blind.append(because(ReasonCode.BLIND_LENGTHS, detail=f"{name} was never seen ({why})"))
+        elif at_s < oldest_at_s:
+            blind.append(
+                because(ReasonCode.BLIND_LENGTHS, detail=f"{name} is unknown: {why}", age_s=now_s - at_s)
+            )
+        elif not isinstance(length(reading), Value):
+            notes.append(because(ReasonCode.LENGTHS_REMEMBERED, detail=f"{name}: {why}", tokens=value))
+    return blind, notes
+
+
+def _why(reading: Reading) -> str:
+    if isinstance(reading, Unknown):
+        return reading.why
+    return "nothing was measured yet" if isinstance(reading, Idle) else "measured"
+
+
+def _pools(policy: Policy, fleet: Fleet | Unknown) -> tuple[tuple[PoolState, ...] | None, tuple[Reason, ...]]:
+    if isinstance(fleet, Unknown):
+        return None, (because(ReasonCode.BLIND_FLEET, detail=fleet.why),)
+    states = []
+    for pool in policy.pools:
+        state = fleet.pools.get(pool.name)
+        if state is None:
+            return None, (because(ReasonCode.BLIND_FLEET, pool=pool.name, detail="the pool is not there"),)
+        if not _is_sane(state):
+            return None, (
+                because(ReasonCode.BLIND_FLEET, pool=pool.name, detail="its replica counts are absurd"),
+            )
+        states.append(state)
+    return tuple(states), ()
+
+
+def _is_sane(state: PoolState) -> bool:
+    counts = (state.desired, state.ready, state.starting, state.terminating, state.failing)
+    gpus = state.gpus_per_engine
+    return all(0 <= count <= _MOST_REPLICAS for count in counts) and (
+        gpus is None or 1 <= gpus <= _MOST_GPUS_PER_ENGINE
+    )
