@@ -37,7 +37,7 @@ class PrometheusClient:
     ) -> None:
         self._url = checked_url(url, key="prometheus.url")
         self._timeout = f"{options.query_timeout_s:g}"
-        self._fetcher = HttpFetcher(options, clock=clock, transport=transport)
+        self._fetcher = HttpFetcher(options, urls=(self._url,), clock=clock, transport=transport)
 
     async def query(self, promql: str) -> QueryResult:
         """Evaluate an expression now, by the server's clock.

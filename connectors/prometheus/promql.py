@@ -17,7 +17,7 @@ from config.errors import ConfigError
 _RE2_SPECIAL = frozenset("\\.+*?()|[]{}^$")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*")\s*(?:,|$)')
-_ESCAPED = re.compile(r"\\(.)")
+_ESCAPED = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 NOW = "time()"
 SUM_LE = "sum"
@@ -139,7 +139,12 @@ def parse_matchers(text: str, *, key: str) -> Matchers:
 
 
 def _unquoted(quoted: str) -> str:
-    return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), quoted[1:-1])
+    return _ESCAPED.sub(_character, quoted[1:-1])
+
+
+def _character(match: re.Match[str]) -> str:
+    code = match[1] or match[2] or match[3]
+    return chr(int(code, 16)) if code else _ESCAPES.get(match[4], match[4])
 
 
 def _checked(matcher: Matcher, key: str) -> Matcher:

@@ -76,7 +76,7 @@ class ScrapeSource:
         self._model = scope.of_model(dialect)
         self._clock = clock
         self._options = options
-        self._fetcher = HttpFetcher(options.http, clock=clock, transport=transport)
+        self._fetcher = HttpFetcher(options.http, urls=self._endpoints, clock=clock, transport=transport)
 
     async def observe(self, window_s: float) -> Traffic:
         """Scrape all endpoints; what cannot be read becomes an `Unknown`, never an exception."""

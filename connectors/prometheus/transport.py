@@ -6,7 +6,7 @@ up the time that the caller gave. Whatever httpx raises stops here.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,18 +50,25 @@ class HttpFetcher:
 
     Args:
         options: Credentials, TLS and limits.
+        urls: Where requests will go; certificates are loaded only if one of them needs TLS.
         clock: What the waits between attempts are measured by.
         transport: Replaces the network, for tests.
     """
 
     def __init__(
-        self, options: HttpOptions, *, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        options: HttpOptions,
+        *,
+        urls: Iterable[str],
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        uses_tls = any(url.startswith("https:") for url in urls)
         self._options = options
         self._clock = clock
         self._token = _TokenFile(options.token_file) if options.token_file else None
         self._http = httpx.AsyncClient(
-            verify=options.tls_context(),
+            verify=options.tls_context() if uses_tls else False,
             auth=(options.username, options.password) if options.username else None,
             headers=dict(options.headers),
             timeout=options.query_timeout_s,
@@ -158,8 +165,8 @@ class HttpFetcher:
             target = _where(response.headers.get("location", ""))
             raise Malformed(f"{where} redirects to {target} (HTTP {status}); set the address to that")
         text = f"{where} answered HTTP {status}"
-        if excerpt := self._scrub(_excerpt(content), bearer):
-            text = f"{text}: {excerpt}"
+        if message := self._scrub(_message(content), bearer):
+            text = f"{text}: {_shortened(message)}"
         if hint := _WHAT_TO_CHECK.get(status):
             text = f"{text}; {hint}"
         if status == _UNAUTHORIZED:
@@ -228,7 +235,7 @@ def _where(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
 
 
-def _excerpt(content: bytes) -> str:
+def _message(content: bytes) -> str:
     """Return what a person would read first of an error's body."""
     text = content.decode("utf-8", errors="replace")
     try:
@@ -237,5 +244,8 @@ def _excerpt(content: bytes) -> str:
         document = None
     if isinstance(document, dict) and "error" in document:
         text = f"{document.get('errorType', 'error')}: {document['error']}"
-    text = " ".join(text.split())
+    return " ".join(text.split())
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _EXCERPT_CHARS else text[:_EXCERPT_CHARS] + "…"
