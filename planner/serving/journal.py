@@ -20,6 +20,11 @@ KEEP = 5
 class Journal:
     """The diary of one daemon.
 
+    Attributes:
+        write_errors: Records that could not be written so far.
+        last_error: Why the last of them could not; empty if there was none.
+        is_failing: True if the last attempt to write did not succeed.
+
     Args:
         file: Where lines are appended; None keeps records in memory only.
         ring_records: How many of the newest records stay in memory.
@@ -37,6 +42,7 @@ class Journal:
     ) -> None:
         self.write_errors = 0
         self.last_error = ""
+        self.is_failing = False
         self._file = file
         self._ring: deque[Record] = deque(maxlen=ring_records)
         self._head = head
@@ -49,6 +55,7 @@ class Journal:
             return
         try:
             self._file.write_line(to_line(record))
+            self.is_failing = False
             if self._file.is_full:
                 self._rotate(self._file)
         except (OSError, ValueError, TypeError) as error:
@@ -79,6 +86,7 @@ class Journal:
 
     def _failed(self, error: Exception) -> None:
         self.write_errors += 1
+        self.is_failing = True
         self.last_error = str(error)
         if self._on_error is not None:
             self._on_error(error)

@@ -1,0 +1,134 @@
+"""Where does the daemon hand in what happened?
+
+One call for each event, and the board, the metrics, the journal and the log all know. None of them can fail
+the loop.
+"""
+
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from planner.serving.api import Api
+from planner.serving.journal import Journal
+from planner.serving.metrics import Metrics
+from planner.serving.records import Actuated, Outcome, Record, Reloaded, Started, Stepped
+from planner.serving.status import Explain, Headline, StatusBoard
+from planner.serving.steplog import log_step
+
+if TYPE_CHECKING:
+    from planner.serving.server import Server
+
+
+class Desk:
+    """Everything that records and shows, behind one counter.
+
+    Args:
+        board: What is known now.
+        journal: Where records are kept.
+        logger: Where lines go.
+        explain: Renders a decision's reasons, one sentence each.
+        headline: Renders a decision in one line.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: StatusBoard,
+        journal: Journal,
+        logger: FilteringBoundLogger,
+        explain: Explain,
+        headline: Headline,
+    ) -> None:
+        self.board = board
+        self.journal = journal
+        self.metrics = Metrics(board)
+        self.api = Api(board=board, journal=journal, metrics=self.metrics, explain=explain, headline=headline)
+        self._logger = logger
+        self._explain = explain
+        self._headline = headline
+
+    def take(self, record: Record) -> None:
+        """Take a record: first what is known, then what is counted, written and logged."""
+        self.board.take(record)
+        self.metrics.take(record)
+        self._write(record)
+        self._log(record)
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """Take note of an error in a part of the daemon; the traceback is logged at level debug.
+
+        Args:
+            part: Which part: `source`, `actuator`, `predictor`, `step`, …
+            error: What was raised.
+        """
+        self.board.report(part, is_ok=False, detail=str(error))
+        self.metrics.error(part)
+        self._logger.warning("trouble", part=part, error=type(error).__name__, why=str(error))
+        self._logger.debug("traceback", exc_info=error)
+
+    def crashed(self, part: str, error: BaseException) -> None:
+        """Take note of an error that nobody expected, with its traceback."""
+        self.board.report(part, is_ok=False, detail=f"{type(error).__name__}: {error}")
+        self.metrics.error(part)
+        self._logger.error("unexpected error, please report it", part=part, exc_info=error)
+
+    def worked(self, part: str, detail: str = "") -> None:
+        """Take note that a part did its work."""
+        health = self.board.parts.get(part)
+        if health is not None and not health.is_ok:
+            self._logger.info("works again", part=part)
+        self.board.report(part, is_ok=True, detail=detail)
+
+    def skipped(self, ticks: int) -> None:
+        """Take note of ticks that an overrun swallowed."""
+        self.metrics.skipped(ticks)
+        self._logger.warning("the interval overran", ticks_skipped=ticks)
+
+    async def serve(self, *, host: str, port: int) -> "Server":
+        """Serve metrics, health and API; the caller stops the server.
+
+        Raises:
+            ConfigError: If it cannot listen at this address and port.
+        """
+        from planner.serving.server import Server  # noqa: PLC0415 - aiohttp costs 0.3 s and 30 MB
+
+        server = Server(self.api, host=host, port=port)
+        await server.start()
+        self._logger.info("serving", url=server.url)
+        return server
+
+    def _write(self, record: Record) -> None:
+        was_failing, errors = self.journal.is_failing, self.journal.write_errors
+        self.journal.append(record)
+        if self.journal.write_errors > errors:
+            self.metrics.journal_error()
+            self.board.report("journal", is_ok=False, detail=self.journal.last_error)
+            if not was_failing:
+                self._logger.error("a record was not written to the journal", why=self.journal.last_error)
+        elif was_failing:
+            self.worked("journal")
+
+    def _log(self, record: Record) -> None:
+        if isinstance(record, Stepped):
+            log_step(self._logger, record, explain=self._explain, headline=self._headline)
+        elif isinstance(record, Actuated):
+            self._log_actuation(record)
+        elif isinstance(record, Reloaded):
+            self._log_reload(record)
+        elif isinstance(record, Started):
+            self._logger.info("started", version=record.version, target=record.target)
+        else:
+            self._logger.info("stopped", cause=record.cause)
+
+    def _log_actuation(self, record: Actuated) -> None:
+        asked = ", ".join(f"{pool.pool} {pool.count}" for pool in record.replicas)
+        if record.outcome in {Outcome.APPLIED, Outcome.ADVISORY, Outcome.SKIPPED}:
+            self._logger.debug("actuation", outcome=record.outcome.value, asked=asked, why=record.detail)
+        else:
+            self._logger.warning("not scaled", outcome=record.outcome.value, asked=asked, why=record.detail)
+
+    def _log_reload(self, record: Reloaded) -> None:
+        if record.problem:
+            self._logger.error("the settings before stay in force", why=record.problem)
+        else:
+            self._logger.info("the settings were read again")
