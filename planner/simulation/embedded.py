@@ -7,15 +7,17 @@ engines still take a time to start that can be seen.
 from dataclasses import dataclass
 
 from config.clock import Clock
-from config.policy import Role
+from config.policy import Role, Targets
 from planner.simulation.fleet import FleetSpec, SimulatedFleet
 from planner.simulation.frontend import SimulatedFrontend
 from planner.simulation.load import DayRate, LognormalLengths, poisson
 from planner.simulation.pools import PoolSpec, Routing
 from planner.simulation.profile import embedded_times
+from planner.simulation.score import Scorecard
 from planner.simulation.world import SimulatedWorld
 
 EMBEDDED_MODEL = "embedded-8b"
+DEMO_TARGETS = Targets(ttft_s=0.5, itl_s=0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Scenario:
         decode_replicas: Decode engines at the start.
         startup_s: Time that a new engine needs.
         handover_s: Time that the KV cache needs from prefill to decode.
+        targets: What users were promised.
         gpu_quota: What the cluster has; None is no limit.
         seed: Chooses the arrivals and lengths.
     """
@@ -47,6 +50,7 @@ class Scenario:
     decode_replicas: int = 1
     startup_s: float = 60.0
     handover_s: float = 0.005
+    targets: Targets = DEMO_TARGETS
     gpu_quota: int | None = None
     seed: int = 1
 
@@ -92,7 +96,6 @@ def embedded_world(scenario: Scenario, *, clock: Clock) -> SimulatedWorld:
         gpu_quota=scenario.gpu_quota,
         seed=scenario.seed,
     )
-    load = poisson(rate, lengths, seed=scenario.seed)
-    return SimulatedWorld(
-        fleet=SimulatedFleet(spec, load=load, observer=frontend), frontend=frontend, clock=clock
-    )
+    scorecard = Scorecard(scenario.targets, then=frontend)
+    fleet = SimulatedFleet(spec, load=poisson(rate, lengths, seed=scenario.seed), observer=scorecard)
+    return SimulatedWorld(fleet=fleet, frontend=frontend, scorecard=scorecard, clock=clock)

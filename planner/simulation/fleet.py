@@ -106,6 +106,11 @@ class SimulatedFleet:
         """GPUs of all engines that exist, starting and draining ones included."""
         return sum(stage.held_gpus for stage in self._stages)
 
+    @property
+    def gpu_hours(self) -> float:
+        """GPUs times the time that they were held, up to now."""
+        return sum(stage.gpu_s for stage in self._stages) / 3600.0
+
     def census(self) -> Census:
         """Count where all requests are."""
         return Census(

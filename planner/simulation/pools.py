@@ -85,6 +85,8 @@ class Pool:
         self._uniforms = uniforms
         self._on_done = on_done
         self._turn = 0
+        self._charged_gpu_s = 0.0
+        self._charged_at_s = timeline.now_s
         self._engines: list[Engine] = []
         self._ready: list[Engine] = []
         self._waiting: deque[Job] = deque()
@@ -105,6 +107,11 @@ class Pool:
     def held_gpus(self) -> int:
         """GPUs of all engines that exist, starting and draining ones included."""
         return len(self._engines) * self.spec.gpus_per_engine
+
+    @property
+    def gpu_s(self) -> float:
+        """GPUs times the time that they were held, up to now."""
+        return self._charged_gpu_s + self.held_gpus * (self._timeline.now_s - self._charged_at_s)
 
     @property
     def live(self) -> int:
@@ -151,7 +158,12 @@ class Pool:
     def _count(self, phase: Phase) -> int:
         return sum(1 for engine in self._engines if engine.phase is phase)
 
+    def _charge(self) -> None:
+        """Settle what was held so far, before the number of engines changes."""
+        self._charged_gpu_s, self._charged_at_s = self.gpu_s, self._timeline.now_s
+
     def _new_engine(self) -> Engine:
+        self._charge()
         engine: Engine
         if self.spec.role is Role.PREFILL:
             engine = PrefillEngine(self.spec.times)
@@ -187,6 +199,7 @@ class Pool:
 
     def _leave_if_idle(self, engine: Engine) -> None:
         if engine.phase is Phase.DRAINING and not engine.running and not engine.waiting:
+            self._charge()
             engine.phase = Phase.GONE
             self._engines.remove(engine)
 

@@ -103,14 +103,14 @@ def _header(frame: Frame) -> Text:
     mode, style = ("advisory: shows, does not act", "yellow") if frame.is_advisory else ("acting", "green")
     line = Text.assemble(
         ("setpoint demo", "bold"),
-        (f"  {frame.subtitle}  ", _DIM),
-        (time_of_day(frame.time_of_day_s), "bold"),
+        (f"  {time_of_day(frame.time_of_day_s)}", "bold"),
         (f"  {frame.speed_ratio:g}× real time  ", _DIM),
         (mode, style),
     )
     if frame.is_hold:
         line.append("  ")
         line.append(" HOLDING ", "bold black on yellow")
+    line.append(f"  {frame.subtitle}", _DIM)
     return line
 
 
@@ -233,10 +233,10 @@ def _latency(entry: LatencyFrame, width: int) -> Text:
 
 def _requests(frame: Frame) -> Text:
     line = Text.assemble(
-        (f"{'requests':<10}", _NAME), f"{frame.in_flight} in flight, {frame.queued} before their first token"
+        (f"{'requests':<10}", _NAME), f"{frame.in_flight} in flight, {frame.queued} before first token"
     )
     if frame.attained_ratio is not None:
-        line.append(f"   within target so far {frame.attained_ratio:.1%}")
+        line.append(f"   {frame.attained_ratio:.1%} in time so far")
     return line
 
 

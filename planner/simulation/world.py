@@ -7,6 +7,7 @@ from config.clock import Clock
 from connectors.base import Actuator, Fleet, Replicas
 from planner.simulation.fleet import Census, SimulatedFleet
 from planner.simulation.frontend import SimulatedFrontend
+from planner.simulation.score import Score, Scorecard
 
 
 class SimulatedWorld:
@@ -15,12 +16,16 @@ class SimulatedWorld:
     Args:
         fleet: The fleet; nobody else advances it.
         frontend: The frontend that watches it.
+        scorecard: Who judges the requests; it must be among those that the fleet tells.
         clock: The time that it follows; its reading at construction is the fleet's time now.
     """
 
-    def __init__(self, *, fleet: SimulatedFleet, frontend: SimulatedFrontend, clock: Clock) -> None:
+    def __init__(
+        self, *, fleet: SimulatedFleet, frontend: SimulatedFrontend, scorecard: Scorecard, clock: Clock
+    ) -> None:
         self._fleet = fleet
         self._frontend = frontend
+        self._scorecard = scorecard
         self._clock = clock
         self._offset_s = fleet.now_s - clock.now_s()
 
@@ -51,6 +56,11 @@ class SimulatedWorld:
         }
         for name in sorted(replicas, key=growth.__getitem__):
             self._fleet.scale(name, replicas[name])
+
+    def score(self) -> Score:
+        """Judge what users got up to now, and what it cost."""
+        self.advance()
+        return self._scorecard.score(now_s=self._fleet.now_s, gpu_hours=self._fleet.gpu_hours)
 
     def census(self) -> Census:
         """Count where all requests are now."""

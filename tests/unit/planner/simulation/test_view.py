@@ -91,7 +91,7 @@ def test_everything_that_matters_is_in_words() -> None:
         "4 free",
         "182 ms of 300 ms  ok",
         "21.3 ms of 20.0 ms MISSED",
-        "143 in flight, 9 before their first token",
+        "143 in flight, 9 before first token",
     ):
         assert words in text
 

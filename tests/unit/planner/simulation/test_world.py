@@ -5,7 +5,7 @@ import pytest
 
 from config.clock import VirtualClock
 from config.errors import Refused
-from config.policy import Role
+from config.policy import Role, Targets
 from connectors.base import Replicas
 from planner.simulation.exporter import serve
 from planner.simulation.fleet import FleetSpec, SimulatedFleet
@@ -13,6 +13,7 @@ from planner.simulation.frontend import SimulatedFrontend
 from planner.simulation.load import ConstantRate, LognormalLengths, poisson
 from planner.simulation.pools import PoolSpec, Routing
 from planner.simulation.profile import embedded_times
+from planner.simulation.score import Scorecard
 from planner.simulation.world import SimulatedWorld
 
 
@@ -33,10 +34,11 @@ def world_of(clock: VirtualClock, *, gpu_quota: int | None = None) -> SimulatedW
         ConstantRate(rate_rps=10.0), LognormalLengths(isl_mean_tokens=1500.0, osl_mean_tokens=200.0), seed=1
     )
     frontend = SimulatedFrontend(model="demo")
+    scorecard = Scorecard(Targets(ttft_s=0.5, itl_s=0.02), then=frontend)
     fleet = SimulatedFleet(
-        FleetSpec(pools=pools, handover_s=0.005, gpu_quota=gpu_quota), load=load, observer=frontend
+        FleetSpec(pools=pools, handover_s=0.005, gpu_quota=gpu_quota), load=load, observer=scorecard
     )
-    return SimulatedWorld(fleet=fleet, frontend=frontend, clock=clock)
+    return SimulatedWorld(fleet=fleet, frontend=frontend, scorecard=scorecard, clock=clock)
 
 
 async def test_the_world_keeps_up_with_the_clock() -> None:
