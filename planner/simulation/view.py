@@ -128,7 +128,7 @@ def _load(load: LoadFrame, *, width: int, rows: int) -> list[Text]:
     top = nice_ceiling(max(known, default=0.0))
     labels = [f"{top:>{_AXIS - 1}g} "] + [" " * _AXIS] * (rows - 1)
     chart = [
-        Text.assemble((label, _DIM), (drawn.rjust(room), "blue"), ("│", _DIM), *ahead)
+        Text.assemble((label, _DIM), (drawn.rjust(room), "cyan"), ("│", _DIM), *ahead)
         for label, drawn, ahead in zip(
             labels, columns(past, top=top, rows=rows), _ahead(load, top=top, rows=rows), strict=True
         )
@@ -141,7 +141,7 @@ def _load_title(load: LoadFrame, width: int) -> Text:
         ("─ ", _DIM),
         ("load", _NAME),
         (" ", _DIM),
-        (f"{rate(load.offered_rps)} req/s", "bold blue"),
+        (f"{rate(load.offered_rps)} req/s", "bold cyan"),
         (f"  expected in {duration(load.horizon_s)}: ", _DIM),
         (f"mean {rate(load.forecast_rps)}", "magenta"),
         (f", {load.high_label} {rate(load.forecast_high_rps)} ", "magenta"),
@@ -203,7 +203,7 @@ def _gpus(frame: Frame) -> Text:
     line = Text.assemble(
         (f"{'GPUs':<9} ", _NAME),
         f"{frame.held_gpus:>3} of {frame.budget_gpus:<3} ",
-        (_gauge(frame.held_gpus, frame.budget_gpus), "red" if full else "blue"),
+        (_gauge(frame.held_gpus, frame.budget_gpus), "red" if full else "cyan"),
     )
     line.append("  budget full" if full else f"  {frame.budget_gpus - frame.held_gpus} free", _DIM)
     if frame.gpu_hours is not None:
