@@ -51,6 +51,9 @@ class Snapshots:
         """The last scrape."""
         return self._kept[-1] if self._kept else None
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def add(self, samples: Iterable[Sample], *, at_s: float) -> None:
         """Remember a scrape."""
         gauges: dict[Key, float] = {}

@@ -13,6 +13,7 @@ from aiohttp import web
 from config.clock import SystemClock
 
 CLOCK = SystemClock()
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 PRESENCE = "dynamo_frontend_disconnected_clients 0\n"
 
 
@@ -21,7 +22,7 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 1
     deadline_s = CLOCK.now_s() + within_s
     while not await condition():
         assert CLOCK.now_s() < deadline_s, f"not within {within_s} s"
-        await CLOCK.sleep(0.05)
+        await CLOCK.sleep(0.1)
 
 
 def free_port() -> int:
@@ -57,7 +58,7 @@ class Frontend:
         return PRESENCE + (self._families() if self.seen else "")
 
     def _families(self) -> str:
-        labels = f'model="{self.model}"'
+        labels = f'model="{self.model.translate(_ESCAPES)}"'
         kind = f'{labels},endpoint="completions",request_type="stream"'
         lines = [
             f'dynamo_frontend_requests_total{{{kind},status="success"}} {self.completed}',

@@ -9,11 +9,22 @@ from connectors.prometheus.client import PrometheusClient
 from connectors.prometheus.dialect import Scope
 from connectors.prometheus.dialects.dynamo import dynamo
 from connectors.prometheus.options import HttpOptions
+from connectors.prometheus.scrape import ScrapeOptions, ScrapeSource
 from connectors.prometheus.source import PrometheusSource, SourceOptions
 from tests.integration.connectors.prometheus.rig import CLOCK, Frontend, Prometheus, until
 
 pytestmark = pytest.mark.slow
 WINDOW_S = 4.0
+
+
+def source_on(prometheus: Prometheus, *, model: str) -> PrometheusSource:
+    return PrometheusSource(
+        PrometheusClient(prometheus.url, options=HttpOptions(query_timeout_s=3.0), clock=CLOCK),
+        dialect=dynamo(),
+        scope=Scope(model=model, namespace="prod"),
+        clock=CLOCK,
+        options=SourceOptions(percentile_ratio=0.9),
+    )
 
 
 @pytest.fixture
@@ -23,13 +34,7 @@ async def source(
     """A source on a server that scrapes both exporters."""
     prometheus.scrape(*(f"127.0.0.1:{one.port}" for one in frontends), dynamo_namespace="prod")
     await prometheus.start()
-    made = PrometheusSource(
-        PrometheusClient(prometheus.url, options=HttpOptions(query_timeout_s=3.0), clock=CLOCK),
-        dialect=dynamo(),
-        scope=Scope(model="ORG/Model-1.5", namespace="prod"),
-        clock=CLOCK,
-        options=SourceOptions(percentile_ratio=0.9),
-    )
+    made = source_on(prometheus, model="ORG/Model-1.5")
     yield made
     await made.close()
 
@@ -57,15 +62,6 @@ def number(reading: Reading) -> float:
 def why(reading: Reading) -> str:
     assert isinstance(reading, Unknown), reading
     return reading.why
-
-
-async def scraped_again(*frontends: Frontend, times: int = 2) -> None:
-    before = [one.scrapes for one in frontends]
-
-    async def all_scraped() -> bool:
-        return all(one.scrapes >= start + times for one, start in zip(frontends, before, strict=True))
-
-    await until(all_scraped)
 
 
 async def test_a_day_with_two_frontends(
@@ -137,3 +133,41 @@ async def _a_dead_prometheus_makes_all_unknown_and_recovers(
     assert "cannot reach" in why(blind.arrivals_rps)
     assert "cannot reach" in why(blind.in_flight)
     assert "1 of 2 frontends is down" in why(traffic.arrivals_rps)
+
+
+async def test_an_old_frontend_with_a_strange_model_is_read_alike_through_prometheus_and_directly(
+    prometheus: Prometheus, frontends: tuple[Frontend, Frontend]
+) -> None:
+    model = 'we"ird\\{m}.*|(?i)+$ \n ü'
+    for one in frontends:
+        one.model, one.started = model.lower(), None
+    addresses = [f"127.0.0.1:{one.port}" for one in frontends]
+    prometheus.scrape(*addresses, dynamo_namespace="prod")
+    await prometheus.start()
+    through = source_on(prometheus, model=model)
+    direct = ScrapeSource(
+        [f"http://{address}" for address in addresses],
+        dialect=dynamo(),
+        scope=Scope(model=model),
+        clock=CLOCK,
+        options=ScrapeOptions(percentile_ratio=0.9),
+    )
+    await seen(through, lambda found: isinstance(found.arrivals_rps, Value))
+    await direct.observe(WINDOW_S)
+
+    frontends[0].serve_requests(60, isl_tokens=300.0)
+    frontends[1].in_flight = 20.0
+    frontends[1].serve_requests(20, isl_tokens=700.0)
+    ours = await direct.observe(WINDOW_S)
+    theirs = await seen(through, lambda found: getattr(found.arrivals_rps, "samples", 0.0) > 99.0)
+    await through.close()
+    await direct.close()
+
+    assert isinstance(ours.arrivals_rps, Value)
+    assert isinstance(theirs.arrivals_rps, Value)
+    assert ours.arrivals_rps.estimator == theirs.arrivals_rps.estimator == "completed+inflight"
+    assert ours.arrivals_rps.samples == pytest.approx(100.0)
+    assert theirs.arrivals_rps.samples == pytest.approx(100.0)
+    assert number(ours.isl_tokens) == pytest.approx(number(theirs.isl_tokens)) == pytest.approx(400.0)
+    assert number(ours.ttft_quantile_s) == pytest.approx(number(theirs.ttft_quantile_s))
+    assert number(ours.in_flight) == number(theirs.in_flight) == 20.0
