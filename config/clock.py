@@ -4,7 +4,10 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -118,3 +121,27 @@ class VirtualClock:
         # without waiting for tasks that are blocked on real input or output.
         for _ in range(50):
             await asyncio.sleep(0)  # noqa: TID251 - yields, takes no time
+
+
+async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
+    """Return the result of the work, if it comes within so many seconds of the clock.
+
+    Raises:
+        TimeoutError: If it does not; the work is cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    timer = asyncio.ensure_future(clock.sleep(limit_s))
+    try:
+        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise TimeoutError(f"no answer within {limit_s:g} s")
+        return task.result()
+    finally:
+        await _end(timer)
+        await _end(task)
+
+
+async def _end(task: "asyncio.Future[T] | asyncio.Future[None]") -> None:
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})

@@ -124,18 +124,36 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     needs = _needs(now, demand)
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))
     plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
-    plans = tuple(pace(damp(plan, now_s=now.now_s)) for plan in plans)
+    plans = tuple(damp(plan, now_s=now.now_s) for plan in plans)
+    plans = tuple(pace(plan) for plan in _keep_while_queued(now, plans, demand))
     plans = affordable(within_budget(plans, now.policy.budget_gpus), now.policy.budget_gpus)
     state = replace(_after(now, plans), lengths=now.sight.lengths, planned=demand, blind_since_s=None)
     return state, _decision(now, plans, needs=needs, demand=demand, notes=(*notes, *settling(plans)))
 
 
+def _keep_while_queued(now: _Step, plans: Plans, demand: Demand) -> Plans:
+    """Remove nothing while a queue stands that the load does not explain: it must be drained first."""
+    found = surge(now.policy, demand, now.observation, now.forecast, sight=now.sight)
+    if found is None or found[1].code is not ReasonCode.QUEUE:
+        return plans
+    numbers = found[1].numbers()
+    return tuple(
+        plan.to(
+            max(plan.wanted, plan.state.desired),
+            ReasonCode.QUEUE,
+            backlog=numbers["backlog"],
+            arrivals_rps=numbers["arrivals_rps"],
+        )
+        for plan in plans
+    )
+
+
 def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     kept = tuple(state.desired for state in fleet)
     calm = _plans(now, fleet, kept)
-    found = None
-    if not now.sight.blind:
-        found = surge(now.policy, now.state.planned, now.observation, now.forecast, sight=now.sight)
+    if now.sight.blind:
+        return _after(now, calm), _decision(now, calm, notes=now.sight.blind, is_hold=True)
+    found = surge(now.policy, now.state.planned, now.observation, now.forecast, sight=now.sight)
     if found is None:
         return _after(now, calm), _decision(now, calm, notes=(because(ReasonCode.QUIET),))
     demand, why = found

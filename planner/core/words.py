@@ -112,10 +112,8 @@ def _surge(_reason: Reason, n: Numbers) -> str:
 
 
 def _queue(_reason: Reason, n: Numbers) -> str:
-    return (
-        f"{n['backlog']:.0f} requests wait beyond what {n['arrivals_rps']:.2f} requests/s explain; "
-        "adding engines before the next tick"
-    )
+    wait = f"{n['backlog']:.0f} requests wait beyond what {n['arrivals_rps']:.2f} requests/s explain"
+    return f"{wait}; nothing is removed" if "wanted" in n else f"{wait}; adding engines before the next tick"
 
 
 def _detail(text: str) -> Callable[[Reason, Numbers], str]:

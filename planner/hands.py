@@ -1,0 +1,88 @@
+"""Carrying out a decision: bounded attempts, verified by reading back, and always on record."""
+
+from config.clock import Clock, within
+from config.errors import ActuationError, Conflict, ObservationError, Refused
+from connectors.base import Actuator, Replicas
+from planner.core.decision import Decision
+from planner.serving.desk import Desk
+from planner.serving.records import Actuated, Outcome
+
+_ATTEMPTS = 3
+_FIRST_WAIT_S = 0.2
+
+
+class Hands:
+    """What moves the fleet.
+
+    Args:
+        actuator: Who is asked.
+        desk: Where the outcome is recorded.
+        clock: What waits are measured by.
+    """
+
+    def __init__(self, actuator: Actuator, *, desk: Desk, clock: Clock) -> None:
+        self._actuator = actuator
+        self._desk = desk
+        self._clock = clock
+
+    async def carry_out(self, decision: Decision, *, is_advisory: bool, limit_s: float) -> Outcome:
+        """Ask for the decided counts, or only record them.
+
+        Whatever is not done now is decided again at the next tick, on what the fleet is then.
+
+        Args:
+            decision: What was decided.
+            is_advisory: If True nothing is asked.
+            limit_s: Longest time for all attempts together.
+        """
+        if is_advisory:
+            return self._record(decision, Outcome.ADVISORY, "actuate is false; nothing was asked")
+        try:
+            await within(self._clock, self._attempt(decision.replicas), limit_s)
+        except Refused as error:
+            return self._failed(decision, Outcome.REFUSED, error)
+        except (ActuationError, ObservationError, TimeoutError, OSError) as error:
+            return self._failed(decision, Outcome.FAILED, error)
+        self._desk.worked("scaling")
+        return self._record(decision, Outcome.APPLIED)
+
+    async def _attempt(self, replicas: Replicas) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._actuator.scale(replicas)
+                break
+            except (Refused, Conflict):
+                raise  # asking again would be refused again, or overwrite what somebody else just wanted
+            except ActuationError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await self._clock.sleep(_FIRST_WAIT_S * 2.0**attempt)
+        await self._verify(replicas)
+
+    async def _verify(self, replicas: Replicas) -> None:
+        fleet = await self._actuator.read()
+        found = {name: pool.desired for name, pool in fleet.pools.items() if name in replicas}
+        if found != dict(replicas):
+            asked = dict(replicas)
+            raise ActuationError(f"asked for {_words(asked)}, read back {_words(found)}")
+
+    def _failed(self, decision: Decision, outcome: Outcome, error: Exception) -> Outcome:
+        self._desk.failed("scaling", error)
+        return self._record(decision, outcome, str(error) or type(error).__name__)
+
+    def _record(self, decision: Decision, outcome: Outcome, detail: str = "") -> Outcome:
+        self._desk.take(
+            Actuated(
+                at_wall_s=self._clock.wall_s(),
+                now_s=self._clock.now_s(),
+                target=self._desk.board.target,
+                replicas=decision.replicas.pools,
+                outcome=outcome,
+                detail=detail,
+            )
+        )
+        return outcome
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{pool}={count}" for pool, count in counts.items())
