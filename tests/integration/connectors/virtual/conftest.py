@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -23,18 +25,28 @@ Answer = tuple[int, bytes]
 Respond = Callable[[str, bytes], Awaitable[Answer | None]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """PEM files: an authority, and a certificate of 127.0.0.1 that it signed, for server and client."""
+
+    ca: str
+    cert: str
+    key: str
+
+
 class EtcdServer:
     """One etcd process on free ports with its own folder."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *, tls: Certificates | None = None) -> None:
         self._program = program
         self._folder = folder
+        self._tls = tls
         self._client_port, self._peer_port = _free_ports()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._client_port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._client_port}"
 
     async def start(self) -> None:
         """Return once etcd serves: it tells its readiness as it would tell systemd."""
@@ -44,14 +56,23 @@ class EtcdServer:
         command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
         command += ["--initial-cluster", f"test={peer}", "--unsafe-no-fsync"]
         command += ["--heartbeat-interval=20", "--election-timeout=200"]
+        if self._tls:
+            command += ["--cert-file", self._tls.cert, "--key-file", self._tls.key]
+            command += ["--trusted-ca-file", self._tls.ca, "--client-cert-auth"]
         with _notifications() as (listener, address), (self._folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdout=log, stderr=log, env={"NOTIFY_SOCKET": address}
             )
             assert listener.recv(64) == b"READY=1"
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=self._context()) as http:
             health = await http.get(f"{self.url}/health")
         assert health.json() == {"health": "true"}
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._tls.ca if self._tls else None)
+        if self._tls:
+            context.load_cert_chain(self._tls.cert, self._tls.key)
+        return context
 
     async def kill(self) -> None:
         if self._process is not None:
@@ -135,20 +156,49 @@ def _free_ports() -> tuple[int, int]:
         return first.getsockname()[1], second.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def etcd_program() -> str:
-    found = shutil.which("etcd")
+def _program(name: str, package: str) -> str:
+    found = shutil.which(name)
     if found:
         return found
-    message = "etcd is not installed (Debian: etcd-server)"
+    message = f"{name} is not installed (Debian: {package})"
     if os.environ.get("CI"):  # noqa: TID251 - tests only
         pytest.fail(message)
     pytest.skip(message)
 
 
 @pytest.fixture
-async def etcd(etcd_program: str, tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    server = EtcdServer(etcd_program, tmp_path)
+async def certificates(tmp_path: Path) -> Certificates:
+    made = Certificates(ca=f"{tmp_path}/ca.pem", cert=f"{tmp_path}/cert.pem", key=f"{tmp_path}/key.pem")
+    ca_key = f"{tmp_path}/ca-key.pem"
+    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    authority = [*new, "-subj", "/CN=test authority", "-addext", "keyUsage=critical,keyCertSign"]
+    leaf = [*new, "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-CA", made.ca]
+    leaf += ["-CAkey", ca_key, "-addext", "basicConstraints=critical,CA:FALSE"]
+    for command in (
+        [*authority, "-keyout", ca_key, "-out", made.ca],
+        [*leaf, "-keyout", made.key, "-out", made.cert],
+    ):
+        openssl = await asyncio.create_subprocess_exec(
+            _program("openssl", "openssl"), *command, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await openssl.communicate()
+        assert openssl.returncode == 0, errors
+    return made
+
+
+@pytest.fixture
+async def tls_etcd(certificates: Certificates, tmp_path: Path) -> AsyncIterator[EtcdServer]:
+    server = EtcdServer(_program("etcd", "etcd-server"), tmp_path, tls=certificates)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+
+
+@pytest.fixture
+async def etcd(tmp_path: Path) -> AsyncIterator[EtcdServer]:
+    server = EtcdServer(_program("etcd", "etcd-server"), tmp_path)
     try:
         await server.start()
         yield server

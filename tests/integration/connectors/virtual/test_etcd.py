@@ -137,6 +137,22 @@ async def test_counts_without_a_decision_are_announced_by_the_next_call(
     assert etcd.own()["decision_id"] == "0"
 
 
+async def test_a_request_that_names_nothing_writes_nothing(etcd: "EtcdServer", planner: Open) -> None:
+    await planner().scale(Replicas(()))
+
+    assert etcd.own() == {}
+
+
+async def test_two_requests_of_one_planner_at_once_are_not_taken_for_two_writers(planner: Open) -> None:
+    actuator = planner()
+    calls = [actuator.scale(Replicas.of(prefill=1, decode=n)) for n in (2, 3)]
+
+    first, second = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert first is None
+    assert "decision 0 is not acknowledged" in str(second)
+
+
 async def test_the_environment_runs_until_it_is_cancelled(
     planner: Open, environment: EtcdEnvironment, clock: VirtualClock
 ) -> None:
@@ -187,20 +203,26 @@ async def test_what_is_not_acknowledged_is_starting_or_terminating(
     assert after["decode"] == PoolState(desired=1, ready=1)
 
 
-async def test_a_restarted_planner_knows_what_was_acknowledged_from_the_history(
+async def test_all_decisions_since_the_acknowledged_one_bound_what_may_run_also_after_a_restart(
     planner: Open, environment: EtcdEnvironment, clock: VirtualClock
 ) -> None:
     actuator = planner()
+    await actuator.scale(Replicas.of(prefill=9, decode=9))
+    await environment.step(carry_out)
     await actuator.scale(Replicas.of(prefill=4, decode=4))
     await environment.step(carry_out)
     await actuator.scale(Replicas.of(prefill=6, decode=4))
+    one_owed = (await actuator.read()).pools
     await clock.advance(1800.0)
-    await actuator.scale(Replicas.of(prefill=2, decode=5))
+    await actuator.scale(Replicas.of(prefill=5, decode=3))
 
-    pools = (await planner().read()).pools
+    two_owed = (await actuator.read()).pools
+    restarted = (await planner().read()).pools
 
-    assert pools["prefill"] == PoolState(desired=2, ready=2, terminating=4)
-    assert pools["decode"] == PoolState(desired=5, ready=4, starting=1)
+    assert one_owed["prefill"] == PoolState(desired=6, ready=4, starting=2)
+    assert two_owed == restarted
+    assert restarted["prefill"] == PoolState(desired=5, ready=4, starting=1, terminating=1)
+    assert restarted["decode"] == PoolState(desired=3, ready=3, terminating=1)
 
 
 async def test_a_compacted_history_is_replaced_by_what_this_process_saw(

@@ -12,7 +12,7 @@ from config.errors import Malformed, ObservationError, Unreachable
 from connectors.virtual.etcd_client import CompactedError, EtcdClient, EtcdOptions, KeyValue
 
 if TYPE_CHECKING:
-    from tests.integration.connectors.virtual.conftest import EtcdServer
+    from tests.integration.connectors.virtual.conftest import Certificates, EtcdServer
 
 Answer = tuple[int, bytes]
 Serve = Callable[[Callable[[str, bytes], Awaitable[Answer | None]]], Awaitable[str]]
@@ -150,3 +150,74 @@ async def test_the_endpoint_that_answered_is_asked_first(etcd: "EtcdServer", gat
     await client.close()
 
     assert asked == ["/v3/kv/range"]
+
+
+async def test_rights_that_changed_since_the_login_make_a_second_one(gateway: Serve) -> None:
+    asked = []
+
+    async def respond(path: str, _body: bytes) -> Answer:
+        asked.append(path.rsplit("/", 1)[1])
+        if path == "/v3/auth/authenticate":
+            return 200, b'{"token": "a"}'
+        if asked.count("range") == 1:
+            return 400, b'{"error": "etcdserver: revision of auth store is old", "code": 3}'
+        return 200, b"{}"
+
+    client = EtcdClient(EtcdOptions(endpoints=(await gateway(respond),), username="planner"))
+    await client.read_prefix("a/")
+    await client.close()
+
+    assert asked == ["authenticate", "range", "authenticate", "range"]
+
+
+async def test_a_proxy_in_the_environment_is_not_used(
+    etcd: "EtcdServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = EtcdClient(EtcdOptions(endpoints=(etcd.url,)))
+
+    found = await client.read_prefix("a/")
+    await client.close()
+
+    assert found == ()
+
+
+# --- certificates
+
+
+async def test_a_server_and_a_client_with_certificates_of_one_authority_trust_each_other(
+    tls_etcd: "EtcdServer", certificates: "Certificates"
+) -> None:
+    client = EtcdClient(
+        EtcdOptions(
+            endpoints=(tls_etcd.url,),
+            ca_file=certificates.ca,
+            cert_file=certificates.cert,
+            key_file=certificates.key,
+        )
+    )
+
+    written = await client.put_if_unchanged({"a": "1"}, revisions={"a": 0})
+    await client.close()
+
+    assert written == 2
+
+
+async def test_a_server_of_an_unknown_authority_is_not_trusted(tls_etcd: "EtcdServer") -> None:
+    client = EtcdClient(EtcdOptions(endpoints=(tls_etcd.url,)))
+
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        await client.read_prefix("a/")
+    await client.close()
+
+
+async def test_a_client_without_the_certificate_that_etcd_wants_is_not_let_in(
+    tls_etcd: "EtcdServer", certificates: "Certificates"
+) -> None:
+    client = EtcdClient(EtcdOptions(endpoints=(tls_etcd.url,), ca_file=certificates.ca))
+
+    with pytest.raises(ObservationError, match=tls_etcd.url):
+        await client.read_prefix("a/")
+    await client.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.clock import VirtualClock
+from config.clock import ScaledClock, SystemClock, VirtualClock
 from config.errors import ActuationError, Conflict, ObservationError, Refused, Unreachable
 from connectors.base import Replicas
 from connectors.virtual.environment import EtcdEnvironment, VirtualDecision
@@ -232,6 +232,43 @@ async def test_a_writer_that_comes_between_reading_and_writing_loses_nothing(
     assert etcd.own() == {"num_prefill_workers": "7"}
 
 
+async def test_an_environment_carries_on_when_etcd_comes_back(
+    etcd: "EtcdServer", planner: Open, gateway: Serve
+) -> None:
+    losses = ["/v3/kv/range", "/v3/kv/txn"]
+    acted = asyncio.Event()
+    rounds: list[int] = []
+
+    async def lose_each_once(path: str, body: bytes) -> Answer | None:
+        if path in losses:
+            losses.remove(path)
+            return None
+        return await etcd.forward(path, body)
+
+    async def start_engines(decision: VirtualDecision) -> None:
+        rounds.append(decision.decision_id)
+        if len(rounds) == 2:
+            acted.set()
+
+    await planner().scale(Replicas.of(prefill=1, decode=2))
+    options = EtcdOptions(endpoints=(await gateway(lose_each_once),))
+    environment = EtcdEnvironment(options, dynamo_namespace="llm")
+    running = asyncio.create_task(
+        environment.run(start_engines, ScaledClock(SystemClock(), speed_ratio=1000.0))
+    )
+    async with asyncio.timeout(10):
+        await acted.wait()
+        while await environment.pending() is not None:
+            pass
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await environment.close()
+
+    assert rounds == [0, 0]
+    assert etcd.own()["scaled_decision_id"] == "0"
+
+
 # --- logging in
 
 
@@ -295,8 +332,9 @@ async def test_a_token_that_is_no_longer_known_is_renewed(locked: "EtcdServer") 
     user = EtcdOptions(endpoints=(locked.url,), username="root", password=RIGHT)
     actuator = EtcdActuator(user, EtcdTarget(dynamo_namespace="llm"), VirtualClock())
     await actuator.scale(Replicas.of(prefill=1, decode=3))
-    await locked.kill()
-    await locked.start()
+    login = locked.post("/v3/auth/authenticate", {"name": "root", "password": RIGHT})
+    locked.post("/v3/auth/disable", {}, token=str(login["token"]))
+    locked.post("/v3/auth/enable", {})
 
     fleet = await actuator.read()
     await actuator.close()
