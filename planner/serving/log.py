@@ -101,8 +101,8 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def _masked(key: str, value: object) -> object:
-    if SECRET_WORDS.intersection(_WORD_BREAK.split(key.lower())) and value not in {None, ""}:
-        return MASK
+    if SECRET_WORDS.intersection(_WORD_BREAK.split(key.lower())):
+        return MASK if value else value
     if isinstance(value, Mapping):
         return {str(name): _masked(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
