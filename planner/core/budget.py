@@ -33,7 +33,8 @@ def cost_gpus(claims: tuple[Claim, ...], counts: tuple[int, ...]) -> int:
 def split(claims: tuple[Claim, ...], budget_gpus: int) -> tuple[int, ...]:
     """Return the replicas of each pool under a budget.
 
-    All wants where they fit; else the split of Dynamo's SLA Planner 0.9.0 where that fits; else the fair one.
+    All wants where they fit; else the split of Dynamo's SLA Planner 0.9.0 where that fits and gives no pool
+    more than it wants; else the fair one.
 
     Example:
         >>> ten_by_one, seven_by_two = Claim(wanted=10, least=1, gpus=1), Claim(wanted=7, least=1, gpus=2)
@@ -44,15 +45,17 @@ def split(claims: tuple[Claim, ...], budget_gpus: int) -> tuple[int, ...]:
     if cost_gpus(claims, wanted) <= budget_gpus:
         return wanted
     proportional = proportional_split(claims, budget_gpus)
-    if cost_gpus(claims, proportional) <= budget_gpus:
+    is_modest = all(count <= claim.wanted for claim, count in zip(claims, proportional, strict=True))
+    if is_modest and cost_gpus(claims, proportional) <= budget_gpus:
         return proportional
     return fair_split(claims, budget_gpus)
 
 
 def proportional_split(claims: tuple[Claim, ...], budget_gpus: int) -> tuple[int, ...]:
-    """Return the split of 0.9.0: in proportion, the last pool takes the rest; it may exceed the budget.
+    """Return the split of 0.9.0: in proportion, the last pool takes the rest.
 
-    `round` rounds halves to even, as there.
+    It may exceed the budget, and the last pool may get more than it wants. `round` rounds halves to even,
+    as there.
     """
     share = budget_gpus / cost_gpus(claims, tuple(claim.wanted for claim in claims))
     head = [max(claim.least, round(claim.wanted * share)) for claim in claims[:-1]]
