@@ -122,13 +122,17 @@ class Scope:
     def of_engines(self, dialect: Dialect, gauge: EngineGauge) -> Matchers:
         """Return the conditions on the engines' series.
 
-        Engines write their namespace with underscores where the deployment's name has dashes.
+        Engines write their namespace with underscores where the deployment's name has dashes, and their
+        inner servers write none; such series count where the model tells them apart.
         """
         found = list(gauge.matchers)
-        if self.model and gauge.model_label:
-            found.append(same_text_any_case(gauge.model_label, self.model))
+        names: dict[str, None] = {}
         if self.namespace is not None:
             names = dict.fromkeys((self.namespace, self.namespace.replace("-", "_")))
+        if self.model and gauge.model_label:
+            found.append(same_text_any_case(gauge.model_label, self.model))
+            names = {**names, "": None} if names else {}
+        if names:
             pattern = "|".join(escape_regex(name) for name in names)
             found.append(Matcher(dialect.namespace_label, Compare.REGEX, pattern))
         return (*found, *self.engine_matchers)

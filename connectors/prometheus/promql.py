@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
         >>> duration(60.0), duration(0.5)
         ('60s', '500ms')
     """
-    return f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds * 1000.0:.0f}ms"
+    return f"{seconds:.0f}s" if seconds == round(seconds) else f"{seconds * 1000.0:.0f}ms"
 
 
 def select(name: str, matchers: Iterable[Matcher]) -> str:

@@ -78,6 +78,8 @@ def test_no_selectors_are_no_matchers() -> None:
     assert parse_matchers(" {} ", key="selectors") == ()
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(30.0, "30s"), (3600.0, "3600s"), (2.5, "2500ms")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(30.0, "30s"), (30, "30s"), (3600.0, "3600s"), (2.5, "2500ms")]
+)
 def test_durations_are_written_exactly(seconds: float, text: str) -> None:
     assert duration(seconds) == text
