@@ -56,7 +56,7 @@ def to_jsonable(value: object) -> JsonValue:
     """Return a dataclass value as JSON's own types.
 
     Raises:
-        PydanticSerializationError: If the value holds something that is not plain data.
+        TypeError: If the value holds something that is not plain data.
     """
     dumped: JsonValue = _adapter(type(value)).dump_python(
         value, mode="json", fallback=_plain, warnings="none"

@@ -4,6 +4,7 @@ One call for each event, and the board, the metrics, the journal and the log all
 the loop.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -12,7 +13,7 @@ from planner.serving.api import Api
 from planner.serving.journal import Journal
 from planner.serving.metrics import Metrics
 from planner.serving.records import Actuated, Outcome, Record, Reloaded, Started, Stepped
-from planner.serving.status import Explain, Headline, StatusBoard
+from planner.serving.status import Explain, Headline, Health, StatusBoard
 from planner.serving.steplog import log_step
 
 if TYPE_CHECKING:
@@ -55,16 +56,20 @@ class Desk:
         self._log(record)
 
     def failed(self, part: str, error: BaseException) -> None:
-        """Take note of an error in a part of the daemon; the traceback is logged at level debug.
+        """Take note of an error in a part of the daemon.
+
+        It is told once while it stays the same, so that an outage does not fill the log; each is counted.
 
         Args:
             part: Which part: `source`, `actuator`, `predictor`, `step`, …
             error: What was raised.
         """
-        self.board.report(part, is_ok=False, detail=str(error))
+        known = self.board.parts.get(part)
+        trouble = Health(is_ok=False, why=str(error))
+        self.board.report(part, is_ok=False, detail=trouble.why)
         self.metrics.error(part)
-        self._logger.warning("trouble", part=part, error=type(error).__name__, why=str(error))
-        self._logger.debug("traceback", exc_info=error)
+        level = logging.DEBUG if known == trouble else logging.WARNING
+        self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=trouble.why)
 
     def crashed(self, part: str, error: BaseException) -> None:
         """Take note of an error that nobody expected, with its traceback."""

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,7 +97,21 @@ def test_a_fleet_of_a_read_only_mapping_reads_back_equal() -> None:
     assert from_json(Fleet, to_json(fleet)) == fleet
 
 
+def test_what_is_not_plain_data_is_refused_and_not_guessed() -> None:
+    hostile = Idle(at_s=cast("float", object()))
+
+    with pytest.raises(TypeError, match="expected plain data, found object"):
+        to_json(hostile)
+
+
 def test_numbers_of_numpy_are_written_as_numbers() -> None:
     written = to_json(Value(value=np.float64(1.5), at_s=np.float32(2.0).item(), samples=np.float64("inf")))
 
     assert from_json(Value, written) == Value(value=1.5, at_s=2.0, samples=float("inf"))
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.float32(3.0)], ids=["integer", "single precision"])
+def test_numbers_of_numpy_that_python_does_not_know_are_written_as_numbers(number: object) -> None:
+    count = PoolState(desired=0, ready=cast("int", number))
+
+    assert from_json(PoolState, to_json(count)) == PoolState(desired=0, ready=3)

@@ -146,6 +146,14 @@ def test_a_part_in_trouble_is_counted_shown_and_told_and_so_is_its_recovery(offi
     ]
 
 
+def test_an_outage_is_told_once_and_again_when_it_changes(office: Office) -> None:
+    for why in ("no answer", "no answer", "HTTP 503", "HTTP 503"):
+        office.desk.failed("source", TimeoutError(why))
+
+    assert [line.rpartition("why=")[2] for line in office.lines] == ['"no answer"', '"HTTP 503"']
+    assert 'setpoint_errors_total{part="source",target="llama"} 4.0' in office.page
+
+
 def test_an_unexpected_error_comes_with_its_traceback(office: Office) -> None:
     counts: dict[str, int] = {}
     try:
