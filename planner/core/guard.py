@@ -16,8 +16,8 @@ from planner.core.budget import Claim, cost_gpus, fair_split, split
 from planner.core.decision import Reason, ReasonCode, because
 from planner.core.state import Wish
 
-# Ticks come at a fixed rate; a window is not missed for a rounding error of the clock.
-_TICK_SLACK_S = 1e-3
+# Ticks come at a fixed rate, but what they see takes its time, now more, now less; that misses no window.
+_TICK_SLACK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +73,16 @@ def limit(plan: PoolPlan) -> PoolPlan:
 
 def remember(plan: PoolPlan, *, now_s: float) -> PoolPlan:
     """Add the present wish to the pool's memory and drop what no window needs."""
-    oldest_s = now_s - max(plan.pool.scale_up_window_s, plan.pool.scale_down_window_s) - _TICK_SLACK_S
-    kept = tuple(wish for wish in plan.wishes if wish.at_s >= oldest_s)
+    longest_s = max(plan.pool.scale_up_window_s, plan.pool.scale_down_window_s)
+    kept = _in_force(plan.wishes, window_s=longest_s, now_s=now_s)
     return replace(plan, wishes=(*kept, Wish(at_s=now_s, replicas=plan.wanted)))
 
 
 def damp(plan: PoolPlan, *, now_s: float) -> PoolPlan:
-    """Take a change only as far as it was wanted throughout the window of its direction."""
+    """Take a change only as far as it was wanted throughout the window of its direction.
+
+    A wish holds until the next one: a time without ticks or without sight counts as the last wish before it.
+    """
     pool, current = plan.pool, plan.state.desired
     if plan.wanted < current:
         recent = _recent(plan.wishes, window_s=pool.scale_down_window_s, now_s=now_s)
@@ -149,7 +152,13 @@ def _claims(plans: Plans, least: tuple[int, ...]) -> tuple[Claim, ...]:
 
 
 def _recent(wishes: tuple[Wish, ...], *, window_s: float, now_s: float) -> tuple[int, ...]:
+    return tuple(wish.replicas for wish in _in_force(wishes, window_s=window_s, now_s=now_s))
+
+
+def _in_force(wishes: tuple[Wish, ...], *, window_s: float, now_s: float) -> tuple[Wish, ...]:
+    """Return the wishes of a window, led by the one that held when it began."""
     if window_s <= 0.0:
         return ()
-    since_s = now_s - window_s - _TICK_SLACK_S
-    return tuple(wish.replicas for wish in wishes if wish.at_s >= since_s)
+    begin_s = now_s - window_s
+    before = tuple(wish for wish in wishes if wish.at_s < begin_s + _TICK_SLACK_S)
+    return (*before[-1:], *(wish for wish in wishes if wish.at_s >= begin_s + _TICK_SLACK_S))

@@ -23,7 +23,7 @@ class PoolMemory:
         correction_ratio: The correction factor in force.
         desired: What was decided last; None before the first step that saw the fleet.
         gpus_per_engine: As last reported or set.
-        wishes: Recent wishes, oldest first, no older than the longer window.
+        wishes: Recent wishes, oldest first: those of the longer window and the one in force when it began.
     """
 
     pool: str
