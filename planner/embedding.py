@@ -12,6 +12,7 @@ from config.policies import forecast_policy_from, policy_from
 from config.policy import EngineProfile, ForecastPolicy, Policy
 from config.settings import Settings
 from connectors.base import Observation, Reading, Unknown, Value
+from planner.core.curves import build_curves
 from planner.core.decision import Decision, StepKind
 from planner.core.sight import MOST_RPS, length, number, usable
 from planner.core.state import State, initial_state
@@ -48,6 +49,7 @@ class Planner:
         loaded = profile if isinstance(profile, EngineProfile) else load_profile(profile)
         self.policy = policy_from(settings, loaded)
         self.forecast_policy = forecast_policy_from(settings)
+        build_curves(self.policy)
         self.state: State = initial_state(self.policy)
         self.forecast: Forecast | None = None
         self._forecaster = LoadForecaster(self.forecast_policy)
@@ -80,6 +82,7 @@ class Planner:
             for interval in self._history:
                 _teach(forecaster, interval)
             self._forecaster = forecaster
+        build_curves(policy)
         self.policy = policy
         self.forecast_policy = forecast_policy
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import InternalError
-from config.policy import DecodePoints, EngineProfile, PrefillPoints
+from config.policy import DecodePoints, EngineProfile, Policy, PrefillPoints
 
 _CELLS = 100
 _MS_PER_S = 1000.0
@@ -158,6 +158,15 @@ def decode_curve(profile: EngineProfile) -> DecodeCurve:
     if profile.decode is None:
         raise InternalError(f"profile {profile.name!r} has no decode part")
     return DecodeCurve(profile.decode)
+
+
+def build_curves(policy: Policy) -> None:
+    """Build all curves of a policy now, so that no step waits for it."""
+    for pool in policy.pools:
+        if pool.profile.prefill is not None:
+            prefill_curve(pool.profile)
+        if pool.profile.decode is not None:
+            decode_curve(pool.profile)
 
 
 def _nearest(index: float) -> int:

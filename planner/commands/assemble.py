@@ -1,0 +1,129 @@
+"""Putting a daemon together from settings: the one place where settings meet connectors."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from config.clock import Clock
+from config.errors import ConfigError
+from config.load import Loaded, reload
+from config.policies import forecast_policy_from, policy_from
+from config.policy import EngineProfile, PoolPolicy
+from config.settings import Settings
+from connectors.base import Actuator, MetricsSource
+from planner.commands.version import version
+from planner.core.words import explain, headline
+from planner.daemon import Change, Daemon, Pace, Parts
+from planner.embedding import Planner
+from planner.profiling.load import load_profile
+from planner.serving.desk import Desk
+from planner.serving.journal import Journal, open_journal_file
+from planner.serving.log import configure, get_logger
+from planner.serving.records import Started
+from planner.serving.status import StatusBoard
+
+EMBEDDED = "embedded"
+
+
+def profile_of(settings: Settings) -> EngineProfile:
+    """Read the profile that the settings name.
+
+    Raises:
+        ConfigError: If none is named or it cannot be used.
+    """
+    if settings.profile is None:
+        raise ConfigError(
+            "not set",
+            key="profile",
+            hint="give the folder with the engine's profiled curves (--profile PATH); "
+            "`embedded` is the synthetic engine of the demo",
+        )
+    if settings.profile == EMBEDDED:
+        from planner.simulation.profile import embedded_profile  # noqa: PLC0415 - only the demo's users need it
+
+        return embedded_profile()
+    return load_profile(settings.profile)
+
+
+def target_of(settings: Settings) -> str:
+    """Return what the deployment is called in records and metrics."""
+    return settings.dynamo.graph_deployment or settings.dynamo.namespace
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return when the loop does what."""
+    return Pace(
+        interval_s=settings.interval,
+        look_interval_s=settings.look_interval,
+        deadline_s=settings.deadline_s,
+        actuate=settings.actuate,
+    )
+
+
+def daemon_of(
+    loaded: Loaded,
+    *,
+    clock: Clock,
+    source: MetricsSource,
+    actuator_of: Callable[[tuple[PoolPolicy, ...]], Actuator],
+    profile: EngineProfile,
+) -> tuple[Daemon, Desk]:
+    """Make the daemon and its desk around given connectors.
+
+    Raises:
+        ConfigError: If the journal cannot be written or the predictor is not known.
+    """
+    settings = loaded.settings
+    planner = Planner(settings, profile)
+    daemons: list[Daemon] = []
+
+    def head() -> Started:
+        return daemons[0].opening(is_continued=True)
+
+    board = StatusBoard(
+        clock=clock, version=version(), target=target_of(settings), advisory=not settings.actuate
+    )
+    desk = Desk(
+        board=board, journal=_journal(settings, head), logger=get_logger(), explain=explain, headline=headline
+    )
+    parts = Parts(source=source, actuator=actuator_of(planner.policy.pools), desk=desk, clock=clock)
+    daemon = Daemon(planner, parts, pace_of(settings), reload=_Reloader(loaded))
+    daemons.append(daemon)
+    return daemon, desk
+
+
+def configure_log(settings: Settings, *, stream: TextIO, clock: Clock) -> None:
+    """Set up logging as the settings say."""
+    configure(level=settings.log.level, style=settings.log.format, stream=stream, clock=clock)
+
+
+class _Reloader:
+    """Reads the settings again; what only takes effect at a start is named and stays."""
+
+    _FIXED = ("source", "prometheus", "scrape", "actuator", "etcd", "dynamo", "http", "log", "journal")
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+
+    def __call__(self) -> Change:
+        before, loaded = self._loaded.settings, reload(self._loaded)
+        settings = loaded.settings
+        profile = profile_of(settings)
+        self._loaded = loaded
+        kept = [name for name in self._FIXED if getattr(settings, name) != getattr(before, name)]
+        if kept:
+            get_logger().warning("some changed settings take effect at the next start only", settings=kept)
+        return Change(
+            policy=policy_from(settings, profile),
+            forecast_policy=forecast_policy_from(settings),
+            pace=pace_of(settings),
+        )
+
+
+def _journal(settings: Settings, head: Callable[[], Started]) -> Journal:
+    if settings.journal.path is None:
+        return Journal()
+    file = open_journal_file(
+        Path(settings.journal.path), max_bytes=settings.journal.max_bytes, keep=settings.journal.keep
+    )
+    return Journal(file, head=head)

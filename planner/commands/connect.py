@@ -1,0 +1,130 @@
+"""Connecting to what the settings name; only what is chosen is imported."""
+
+from pathlib import Path
+
+from config.clock import Clock
+from config.load import Loaded
+from config.policy import PoolPolicy
+from config.problems import OriginKind
+from config.settings import ActuatorKind, Settings, SourceKind
+from connectors.base import Actuator, MetricsSource
+from connectors.prometheus.client import PrometheusClient
+from connectors.prometheus.dialect import Scope
+from connectors.prometheus.options import HttpOptions
+from connectors.prometheus.promql import Compare, Matcher
+from connectors.prometheus.registry import load_dialect
+from connectors.prometheus.scrape import ScrapeOptions, ScrapeSource
+from connectors.prometheus.source import PrometheusSource, SourceOptions
+from connectors.virtual.etcd import EtcdActuator, EtcdTarget
+from connectors.virtual.etcd_client import EtcdOptions
+from connectors.virtual.etcd_keys import Counts
+from connectors.virtual.memory import MemoryActuator
+
+# Latency quantiles are read at this share while the targets are means.
+_SHOWN_PERCENTILE_RATIO = 0.95
+
+
+def source_of(loaded: Loaded, *, clock: Clock) -> MetricsSource:
+    """Connect to where metrics are read.
+
+    Raises:
+        ConfigError: If an address, a credential or a file cannot be used.
+    """
+    return (
+        _prometheus(loaded, clock)
+        if loaded.settings.source is SourceKind.PROMETHEUS
+        else _scrape(loaded, clock)
+    )
+
+
+def actuator_of(settings: Settings, pools: tuple[PoolPolicy, ...], *, clock: Clock) -> Actuator:
+    """Connect to where decisions are written.
+
+    Raises:
+        ConfigError: If an address or a file cannot be used.
+    """
+    if settings.actuator is ActuatorKind.MEMORY:
+        return MemoryActuator.of_policies(pools, clock, startup_s=settings.startup)
+    return _etcd(settings, clock)
+
+
+def _prometheus(loaded: Loaded, clock: Clock) -> MetricsSource:
+    settings = loaded.settings
+    return PrometheusSource(
+        PrometheusClient(settings.prometheus.url, options=_http(settings), clock=clock),
+        dialect=load_dialect(settings.prometheus.dialect),
+        scope=_scope(loaded),
+        clock=clock,
+        options=SourceOptions(
+            percentile_ratio=settings.targets.percentile_ratio or _SHOWN_PERCENTILE_RATIO,
+            observe_timeout_s=settings.deadline_s,
+            scrape_interval_s=settings.prometheus.scrape_interval,
+        ),
+    )
+
+
+def _scrape(loaded: Loaded, clock: Clock) -> MetricsSource:
+    settings = loaded.settings
+    return ScrapeSource(
+        settings.scrape.urls,
+        dialect=load_dialect(settings.prometheus.dialect),
+        scope=_scope(loaded),
+        clock=clock,
+        options=ScrapeOptions(
+            percentile_ratio=settings.targets.percentile_ratio or _SHOWN_PERCENTILE_RATIO,
+            observe_timeout_s=settings.deadline_s,
+            http=HttpOptions(query_timeout_s=settings.scrape.timeout),
+        ),
+    )
+
+
+def _etcd(settings: Settings, clock: Clock) -> Actuator:
+    etcd, pools = settings.etcd, settings.pools
+    options = EtcdOptions(
+        endpoints=etcd.endpoints,
+        username=etcd.username or "",
+        password=etcd.password.get_secret_value() if etcd.password else "",
+        ca_file=etcd.ca_file or "",
+        timeout_s=etcd.timeout,
+    )
+    target = EtcdTarget(
+        dynamo_namespace=settings.dynamo.namespace,
+        initial=Counts(prefill=pools.prefill.min_replicas, decode=pools.decode.min_replicas),
+        max_wait_s=etcd.max_wait,
+    )
+    return EtcdActuator(options, target, clock)
+
+
+def _scope(loaded: Loaded) -> Scope:
+    """Name the series that count; a namespace that nobody set is not asked for."""
+    settings = loaded.settings
+    is_set = loaded.origins["dynamo.namespace"].kind is not OriginKind.DEFAULT
+    labels = settings.prometheus.extra_selector.items()
+    return Scope(
+        model=settings.prometheus.model,
+        namespace=settings.dynamo.namespace if is_set else None,
+        matchers=tuple(Matcher(label, Compare.EQUAL, value) for label, value in labels),
+    )
+
+
+def _http(settings: Settings) -> HttpOptions:
+    asked = settings.prometheus
+    return HttpOptions(
+        token=asked.token.get_secret_value() if asked.token else "",
+        token_file=_path(asked.token_file),
+        username=asked.username or "",
+        password=asked.password.get_secret_value() if asked.password else "",
+        headers=tuple((name, value.get_secret_value()) for name, value in asked.headers.items()),
+        ca_file=_path(asked.ca_file),
+        client_cert_file=_path(asked.client_cert_file),
+        client_key_file=_path(asked.client_key_file),
+        verify_tls=asked.verify_tls,
+        query_timeout_s=asked.query_timeout,
+        retries=asked.retries,
+        max_response_bytes=asked.max_response_bytes,
+        use_environment_proxies=asked.use_environment_proxies,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

@@ -1,0 +1,124 @@
+"""`setpoint demo`: the real daemon on an embedded, simulated fleet, with a clock that runs fast.
+
+Nothing is faked on Setpoint's side: it scrapes the simulated frontend's metrics over HTTP, forecasts, sizes
+and scales through an actuator, as it would on a cluster.
+"""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from io import StringIO
+
+from config.clock import Clock, ScaledClock, SystemClock
+from config.load import Loaded, load
+from connectors.base import MetricsSource
+from planner.commands.assemble import configure_log, daemon_of, profile_of
+from planner.commands.connect import source_of
+from planner.commands.run import obey_signals
+from planner.commands.screen import Screen
+from planner.daemon import Daemon
+from planner.serving.desk import Desk
+from planner.simulation.embedded import EMBEDDED_MODEL, Scenario, embedded_world
+from planner.simulation.world import SimulatedWorld
+
+BUDGET_GPUS = 20
+_FRAMES_PER_S = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoRequest:
+    """How the demo is to run.
+
+    Attributes:
+        speed_ratio: Simulated seconds per real second.
+        duration_s: Real seconds until it ends by itself; None runs until it is interrupted.
+        port: Port of the daemon's own HTTP server; None takes a free one.
+        seed: Chooses the simulated arrivals.
+        is_plain: Print one line per tick instead of drawing.
+    """
+
+    speed_ratio: float = 30.0
+    duration_s: float | None = None
+    port: int | None = None
+    seed: int = 1
+    is_plain: bool = False
+
+
+def demo_settings(metrics_url: str, scenario: Scenario, *, port: int) -> Loaded:
+    """Return the settings of the demo's daemon, as a settings file would give them."""
+    flags: dict[str, object] = {
+        "interval": "30s",
+        "look_interval": "5s",
+        "startup": f"{scenario.startup_s:g}s",
+        "actuate": "true",
+        "budget_gpus": str(BUDGET_GPUS),
+        "profile": "embedded",
+        "targets.ttft": f"{scenario.targets.ttft_s * 1000:g}ms",
+        "targets.itl": f"{scenario.targets.itl_s * 1000:g}ms",
+        "pools.prefill.scale_down_window": "3m",
+        "pools.decode.scale_down_window": "3m",
+        # A day in an hour climbs steeply: sized for what the load reaches while an engine starts.
+        "forecast.predictor": "kalman",
+        "sizing.quantile": "0.9",
+        "source": "scrape",
+        "scrape.urls": [metrics_url],
+        "prometheus.model": EMBEDDED_MODEL,
+        "dynamo.namespace": "demo",
+        "http.port": str(port),
+        "log.level": "warning",
+    }
+    return load(flags=flags, environment={})
+
+
+def run_demo(request: DemoRequest) -> int:
+    """Run the demo; return the exit code."""
+    return asyncio.run(_demo(request))
+
+
+async def _demo(request: DemoRequest) -> int:
+    from planner.simulation.exporter import serve  # noqa: PLC0415 - aiohttp, only for the demo
+
+    clock = ScaledClock(SystemClock(), speed_ratio=request.speed_ratio)
+    scenario = Scenario(seed=request.seed)
+    world = embedded_world(scenario, clock=clock)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serve(world))
+        loaded = demo_settings(url, scenario, port=request.port or 0)
+        # What is drawn would be torn by log lines; its reasons say the same.
+        configure_log(loaded.settings, stream=sys.stderr if request.is_plain else StringIO(), clock=clock)
+        daemon, desk = _daemon(loaded, world, clock=clock, source=source_of(loaded, clock=clock))
+        server = await desk.serve(host="127.0.0.1", port=loaded.settings.http.port)
+        stack.push_async_callback(server.stop)
+        screen = Screen(desk, world, speed_ratio=request.speed_ratio, url=server.url)
+        await _play(daemon, screen, request)
+    print(screen.summary())  # noqa: T201 - the demo's last line is its result
+    return 0
+
+
+def _daemon(
+    loaded: Loaded, world: SimulatedWorld, *, clock: Clock, source: MetricsSource
+) -> tuple[Daemon, Desk]:
+    return daemon_of(
+        loaded,
+        clock=clock,
+        source=source,
+        actuator_of=lambda _pools: world.actuator(),
+        profile=profile_of(loaded.settings),
+    )
+
+
+async def _play(daemon: Daemon, screen: Screen, request: DemoRequest) -> None:
+    """Run the daemon and keep the screen fresh until the end."""
+    obey_signals(daemon)
+    real = SystemClock()
+    ends_at_s = None if request.duration_s is None else real.now_s() + request.duration_s
+    task = asyncio.create_task(daemon.run())
+    with screen.open(is_plain=request.is_plain):
+        while not task.done():
+            if ends_at_s is not None and real.now_s() >= ends_at_s:
+                daemon.stop("the demo is over")
+                break
+            screen.refresh()
+            await real.sleep(1.0 / _FRAMES_PER_S)
+    await task

@@ -1,0 +1,80 @@
+"""`setpoint run`: the daemon, until it is told to stop."""
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from config.clock import SystemClock
+from config.load import Loaded
+from config.settings import SourceKind
+from planner.commands.assemble import configure_log, daemon_of, profile_of
+from planner.commands.connect import actuator_of, source_of
+from planner.serving.log import get_logger
+
+if TYPE_CHECKING:
+    from planner.daemon import Daemon
+
+
+def run_daemon(loaded: Loaded) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        ConfigError: If something that is needed cannot be used; nothing was started then.
+    """
+    return asyncio.run(_run(loaded))
+
+
+async def _run(loaded: Loaded) -> int:
+    settings, clock = loaded.settings, SystemClock()
+    configure_log(settings, stream=sys.stderr, clock=clock)
+    profile = profile_of(settings)
+    source = source_of(loaded, clock=clock)
+    daemon, desk = daemon_of(
+        loaded,
+        clock=clock,
+        source=source,
+        actuator_of=lambda pools: actuator_of(settings, pools, clock=clock),
+        profile=profile,
+    )
+    _say(loaded)
+    server = (
+        await desk.serve(host=settings.http.bind, port=settings.http.port) if settings.http.enabled else None
+    )
+    obey_signals(daemon)
+    try:
+        await daemon.run()
+    finally:
+        if server is not None:
+            await server.stop()
+    return 0
+
+
+def obey_signals(daemon: "Daemon") -> None:
+    """Stop on SIGTERM and SIGINT, read the settings again on SIGHUP."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop, number.name)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+
+
+def _say(loaded: Loaded) -> None:
+    """Say in the log what was understood, before anything is done."""
+    settings, logger = loaded.settings, get_logger()
+    for warning in loaded.warnings:
+        logger.warning(warning)
+    where = (settings.prometheus.url,) if settings.source is SourceKind.PROMETHEUS else settings.scrape.urls
+    logger.info(
+        "understood",
+        interval_s=settings.interval,
+        source=settings.source.value,
+        where=", ".join(where),
+        predictor=settings.forecast.predictor,
+        solver=settings.sizing.solver.value,
+        statistic=settings.targets.percentile,
+        budget_gpus=settings.budget_gpus,
+        actuator=settings.actuator.value,
+        settings=str(loaded.file) if loaded.file else "flags and environment",
+    )
+    if not settings.actuate:
+        logger.warning("advisory: decisions are shown and not carried out; set actuate: true to let it scale")
