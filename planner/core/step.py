@@ -125,7 +125,8 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))
     plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
     plans = tuple(damp(plan, now_s=now.now_s) for plan in plans)
-    plans = tuple(pace(plan) for plan in _keep_while_queued(now, plans, demand))
+    # Minimum and maximum also bind a fleet that was found beyond them; windows and steps do not delay that.
+    plans = tuple(limit(pace(plan)) for plan in _keep_while_queued(now, plans, demand))
     plans = affordable(within_budget(plans, now.policy.budget_gpus), now.policy.budget_gpus)
     state = replace(_after(now, plans), lengths=now.sight.lengths, planned=demand, blind_since_s=None)
     return state, _decision(now, plans, needs=needs, demand=demand, notes=(*notes, *settling(plans)))
