@@ -80,7 +80,8 @@ class EtcdEnvironment:
     ) -> None:
         """Carry out decisions until cancelled; while etcd is away, try again at the next poll.
 
-        An error of `scale` ends the run, and the decision stays unacknowledged.
+        An error of `scale` ends the run, and the decision stays unacknowledged. So do a login that etcd
+        refuses and a second environment.
         """
         while True:
             await self._step_or_skip(scale)

@@ -58,6 +58,8 @@ class EtcdTarget:
         """Refuse counts and names that make no fleet."""
         if min(self.initial.prefill, self.initial.decode) < 0:
             raise ConfigError(f"a count is negative: {self.initial}", key="initial replicas")
+        if not self.max_wait_s >= 0.0:
+            raise ConfigError(f"{self.max_wait_s:g} s is negative or no number", key="max wait")
         if self.prefill_pool == self.decode_pool:
             hint = "give the prefill and the decode pool different names"
             raise ConfigError(f"both pools are named {self.decode_pool!r}", key="pools", hint=hint)

@@ -147,7 +147,9 @@ class EtcdClient:
         for endpoint in tuple(self._endpoints):
             try:
                 response = await self._post_to(endpoint + path, body)
-            except (httpx.HTTPError, TimeoutError) as error:
+            except (httpx.HTTPError, OSError) as error:
+                # OSError: the limit ran out, or the peer refused us by TLS after the handshake, which
+                # httpx lets through as the ssl module's own error.
                 problems.append(f"{endpoint}: {_words(error, self._options.timeout_s)}")
                 continue
             if response.status_code not in _RETRY_ELSEWHERE:
@@ -268,7 +270,7 @@ def _is_token_rejected(response: httpx.Response) -> bool:
     return _code(response) == _UNAUTHENTICATED or "revision of auth store" in _message(response)
 
 
-def _words(error: Exception, timeout_s: float) -> str:
+def _words(error: httpx.HTTPError | OSError, timeout_s: float) -> str:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return f"no answer within {timeout_s:g} s"
     return str(error) or type(error).__name__

@@ -47,7 +47,7 @@ class History:
             ObservationError: If the past had to be read and could not be.
         """
         counts = ledger.counts(self._initial)
-        if ledger.is_acknowledged and (ledger.is_announced or not ledger.first_revision):
+        if ledger.is_acknowledged and (ledger.is_announced or ledger.is_empty):
             self._acknowledged = counts
             return Bounds(ledger=ledger, low=counts, high=counts)
         if self._last is None or self._last.ledger != ledger:
@@ -57,7 +57,8 @@ class History:
     async def _follow_back(self, ledger: Ledger) -> Bounds:
         """Widen the bounds by each earlier decision until the last acknowledged one."""
         low = high = ledger.counts(self._initial)
-        scaled = -1 if ledger.scaled.number is None else ledger.scaled.number
+        # What was acknowledged since then counts, not what had been acknowledged then.
+        scaled = ledger.scaled
         past = ledger
         for _ in range(_LOOK_BACK):
             try:
@@ -66,10 +67,10 @@ class History:
             except CompactedError:
                 counts, past = self._acknowledged, Ledger()
             low, high = low.least(counts), high.most(counts)
-            if past.decision.number is None or past.decision.number <= scaled:
+            if past.is_empty or (past.is_announced and past.is_acknowledged_by(scaled)):
                 break
         return Bounds(ledger=ledger, low=low, high=high)
 
     async def _load_before(self, ledger: Ledger) -> Ledger:
-        revision = ledger.first_revision - 1
-        return ledger_of(self._keys, await self._client.read_prefix(self._keys.prefix, revision=revision))
+        stored = await self._client.read_prefix(self._keys.prefix, revision=ledger.revision_before)
+        return ledger_of(self._keys, stored)

@@ -103,9 +103,15 @@ class Ledger:
         return self.prefill.revision, self.decode.revision, self.decision.revision
 
     @property
-    def first_revision(self) -> int:
-        """When the first of the present values was written; 0 if there is none."""
-        return min((revision for revision in self.revisions if revision), default=0)
+    def is_empty(self) -> bool:
+        """True if no planner wrote anything yet."""
+        return not any(self.revisions)
+
+    @property
+    def revision_before(self) -> int:
+        """A revision before these values: before the whole decision, or before the last loose write."""
+        present = [revision for revision in self.revisions if revision]
+        return (min(present) if self.is_announced else max(present, default=1)) - 1
 
     @property
     def is_announced(self) -> bool:
@@ -117,9 +123,13 @@ class Ledger:
     @property
     def is_acknowledged(self) -> bool:
         """True if the environment owes nothing; a decision that was never made needs no acknowledgement."""
+        return self.is_acknowledged_by(self.scaled)
+
+    def is_acknowledged_by(self, scaled: Entry) -> bool:
+        """Tell whether this acknowledgement covers the decision."""
         if self.decision.number is None:
             return True
-        return self.scaled.number is not None and self.scaled.number >= self.decision.number
+        return scaled.number is not None and scaled.number >= self.decision.number
 
     @property
     def next_decision_id(self) -> int:

@@ -66,7 +66,7 @@ class EtcdServer:
             assert listener.recv(64) == b"READY=1"
         async with httpx.AsyncClient(trust_env=False, verify=self._context()) as http:
             health = await http.get(f"{self.url}/health")
-        assert health.json() == {"health": "true"}
+        assert health.json()["health"] == "true"
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._tls.ca if self._tls else None)
@@ -238,9 +238,11 @@ async def environment(etcd: EtcdServer) -> AsyncIterator[EtcdEnvironment]:
 async def gateway() -> AsyncIterator[Callable[[Respond], Awaitable[str]]]:
     """Serve HTTP by a function of path and body; None closes the connection without an answer."""
     servers: list[asyncio.Server] = []
+    handlers: set[asyncio.Task[None] | None] = set()
 
     async def serve(respond: Respond) -> str:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            handlers.add(asyncio.current_task())
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             body = await reader.readexactly(int(length.split(b":")[1]))
@@ -260,3 +262,5 @@ async def gateway() -> AsyncIterator[Callable[[Respond], Awaitable[str]]]:
     for server in servers:
         server.close()
         await server.wait_closed()
+    # A request may still be on its way when its client has gone.
+    await asyncio.gather(*(task for task in handlers if task is not None), return_exceptions=True)

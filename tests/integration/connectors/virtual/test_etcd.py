@@ -225,6 +225,36 @@ async def test_all_decisions_since_the_acknowledged_one_bound_what_may_run_also_
     assert restarted["decode"] == PoolState(desired=3, ready=3, terminating=1)
 
 
+async def test_a_count_that_was_changed_by_hand_is_wanted_and_not_ready(
+    etcd: "EtcdServer", planner: Open, environment: EtcdEnvironment
+) -> None:
+    actuator = planner()
+    for decode in (2, 5):
+        await actuator.scale(Replicas.of(prefill=1, decode=decode))
+        await environment.step(carry_out)
+    etcd.put(PREFIX + "num_decode_workers", "9")
+
+    pools = (await planner().read()).pools
+
+    assert pools["prefill"] == PoolState(desired=1, ready=1)
+    assert pools["decode"] == PoolState(desired=9, ready=5, starting=4)
+
+
+async def test_a_decision_that_dynamo_wrote_key_by_key_is_bounded_by_the_one_before(
+    etcd: "EtcdServer", planner: Open
+) -> None:
+    for decision, (prefill, decode) in enumerate([(1, 2), (3, 1)]):
+        etcd.put(PREFIX + "num_prefill_workers", str(prefill))
+        etcd.put(PREFIX + "num_decode_workers", str(decode))
+        etcd.put(PREFIX + "decision_id", str(decision))
+    etcd.put(PREFIX + "scaled_decision_id", "0")
+
+    pools = (await planner().read()).pools
+
+    assert pools["prefill"] == PoolState(desired=3, ready=1, starting=2)
+    assert pools["decode"] == PoolState(desired=1, ready=1, terminating=1)
+
+
 async def test_a_compacted_history_is_replaced_by_what_this_process_saw(
     etcd: "EtcdServer", planner: Open, environment: EtcdEnvironment
 ) -> None:

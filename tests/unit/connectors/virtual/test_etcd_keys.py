@@ -22,6 +22,7 @@ def test_absent_keys_are_neither_zero_nor_owed_anything() -> None:
     assert ledger.is_acknowledged
     assert not ledger.is_announced
     assert ledger.next_decision_id == 0
+    assert ledger.is_empty
 
 
 def test_each_key_is_read_into_its_place() -> None:
@@ -43,7 +44,7 @@ def test_each_key_is_read_into_its_place() -> None:
     )
     assert ledger.is_announced
     assert not ledger.is_acknowledged
-    assert ledger.first_revision == 7
+    assert ledger.revision_before == 6
 
 
 def test_counts_newer_than_the_decision_are_half_a_decision() -> None:
@@ -56,6 +57,7 @@ def test_counts_newer_than_the_decision_are_half_a_decision() -> None:
 
     assert whole.is_announced
     assert not half.is_announced
+    assert (whole.revision_before, half.revision_before) == (1, 2)
 
 
 @given(

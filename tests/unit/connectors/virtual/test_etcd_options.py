@@ -69,6 +69,12 @@ def test_a_target_with_negative_counts_or_one_name_for_both_pools_is_refused() -
         EtcdTarget(dynamo_namespace="llm", prefill_pool="decode")
 
 
+@pytest.mark.parametrize("max_wait_s", [-1.0, float("nan")])
+def test_a_wait_that_is_no_time_is_refused(max_wait_s: float) -> None:
+    with pytest.raises(ConfigError, match="max wait"):
+        EtcdTarget(dynamo_namespace="llm", max_wait_s=max_wait_s)
+
+
 async def test_an_aggregated_pool_has_no_key_and_is_refused_before_anything_is_sent() -> None:
     actuator = EtcdActuator(EtcdOptions(), EtcdTarget(dynamo_namespace="llm"), VirtualClock())
     both = Replicas((PoolReplicas(pool="all", role=Role.AGGREGATED, count=2),))
