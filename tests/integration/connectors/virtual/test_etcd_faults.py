@@ -297,7 +297,7 @@ async def login(etcd: "EtcdServer", *, username: str = "", password: str = "") -
 
 
 async def test_a_user_with_the_right_password_may_write(locked: "EtcdServer") -> None:
-    assert await login(locked, username="root", password="right") is None  # noqa: S106 - a test's own
+    assert await login(locked, username="root", password=RIGHT) is None
 
 
 @pytest.mark.parametrize(
