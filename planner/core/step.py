@@ -150,8 +150,9 @@ def _keep_while_queued(now: _Step, plans: Plans, demand: Demand) -> Plans:
 
 
 def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
-    kept = tuple(state.desired for state in fleet)
-    calm = _plans(now, fleet, kept)
+    bound_by = now.sight.blind[0].code if now.sight.blind else ReasonCode.QUIET
+    kept = _plans(now, fleet, tuple(state.desired for state in fleet))
+    calm = tuple(hold(plan, bound_by) for plan in kept)
     if now.sight.blind:
         return _after(now, calm), _decision(now, calm, notes=now.sight.blind, is_hold=True)
     found = surge(now.policy, now.state.planned, now.observation, now.forecast, sight=now.sight)
@@ -159,12 +160,12 @@ def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
         return _after(now, calm), _decision(now, calm, notes=(because(ReasonCode.QUIET),))
     demand, why = found
     needs = _needs(now, demand)
-    plans = tuple(limit(plan) for plan in _plans(now, fleet, tuple(need.replicas for need in needs)))
+    plans = _plans(now, fleet, tuple(need.replicas for need in needs))
+    plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
     plans = tuple(pace(_only_up(plan, why.code)) for plan in plans)
     plans = affordable(plans, now.policy.budget_gpus)
     if all(plan.wanted == plan.state.desired for plan in plans):
         return _after(now, calm), _decision(now, plans, notes=(why,))
-    plans = tuple(remember(plan, now_s=now.now_s) for plan in plans)
     return _after(now, plans), _decision(now, plans, needs=needs, demand=demand, notes=(why,))
 
 
@@ -172,7 +173,14 @@ def _only_up(plan: PoolPlan, why: ReasonCode) -> PoolPlan:
     if plan.wanted <= plan.state.desired:
         return replace(plan, wanted=plan.state.desired, bound_by=ReasonCode.QUIET, reasons=())
     if plan.wanted <= plan.state.live:
-        return replace(plan, bound_by=ReasonCode.REMOVAL_CALLED_OFF)
+        called_off = because(
+            ReasonCode.REMOVAL_CALLED_OFF,
+            pool=plan.pool.name,
+            desired=plan.state.desired,
+            live=plan.state.live,
+            replicas=plan.wanted,
+        )
+        return replace(plan, bound_by=called_off.code, reasons=(*plan.reasons, called_off))
     return replace(plan, bound_by=why) if plan.bound_by is ReasonCode.LOAD else plan
 
 

@@ -116,6 +116,13 @@ def _queue(_reason: Reason, n: Numbers) -> str:
     return f"{wait}; nothing is removed" if "wanted" in n else f"{wait}; adding engines before the next tick"
 
 
+def _called_off(_reason: Reason, n: Numbers) -> str:
+    return (
+        f"the pending removal is called off: {_count(n['live'], 'engine is', 'engines are')} still there, "
+        f"{n['desired']:.0f} were to stay, {n['replicas']:.0f} are to stay now"
+    )
+
+
 def _detail(text: str) -> Callable[[Reason, Numbers], str]:
     return lambda reason, _n: text.format(detail=reason.detail)
 
@@ -155,7 +162,7 @@ _WORDS: Mapping[ReasonCode, Callable[[Reason, Numbers], str]] = {
     ReasonCode.WINDOW_DOWN: _changed("a decrease must be wanted for {window_s:.0f} s"),
     ReasonCode.SURGE: _surge,
     ReasonCode.QUEUE: _queue,
-    ReasonCode.REMOVAL_CALLED_OFF: _detail("the pending removal is called off"),
+    ReasonCode.REMOVAL_CALLED_OFF: _called_off,
     ReasonCode.QUIET: _detail("nothing left the forecast's band"),
     ReasonCode.BLIND_ARRIVALS: _detail("holding: the offered load is not known ({detail})"),
     ReasonCode.BLIND_LENGTHS: _blind_lengths,
