@@ -1,5 +1,131 @@
-"""The command line: thin, each command over a function of `planner.commands`."""
+"""The command line: thin, each command over a function of `planner.commands`.
+
+Only the standard library and typer are imported here, so that help comes at once; a command imports what it
+needs when it runs.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Annotated, cast
+
+import typer
+
+from config.errors import ConfigError, SetpointError
+from planner.commands.flags import Given, takes_settings
+from planner.commands.values import duration as duration_of
+from planner.commands.values import number, whole
+
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+_WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings=_WIDTH,
+    help="Setpoint keeps the fewest GPUs that meet your latency targets.",
+)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code.
+
+    0 is success, 1 a failure, 2 a mistake in flags or settings, 130 an interrupt. What is wrong goes to
+    standard error, one line for each problem.
+    """
+    try:
+        code = app(args=list(arguments), prog_name="setpoint", standalone_mode=False)
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _complain(str(error), code=MISUSED)
+    except SetpointError as error:
+        return _complain(str(error), code=FAILED)
+    except typer.TyperException as error:
+        return _complain(_usage(error.format_message(), arguments), code=MISUSED)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    return code if isinstance(code, int) else OK
+
+
+def _complain(text: str, *, code: int) -> int:
+    for line in text.splitlines():
+        typer.echo(f"error: {line}", err=True)
+    return code
+
+
+_NEAR = re.compile(r" \(Possible options: (.+)\)$")
+
+
+def _usage(message: str, arguments: Sequence[str]) -> str:
+    """Put a complaint about the command line into one line that says what to do."""
+    text = _NEAR.sub(lambda match: f"; did you mean {match[1].replace(', ', ' or ')}?", message)
+    text = text.rstrip(".").replace(". Did you mean", "; did you mean")
+    known = {command.name for command in app.registered_commands}
+    command = next((argument for argument in arguments if argument in known), "")
+    return f"{text[:1].lower()}{text[1:]} (see setpoint {command}{' ' if command else ''}--help)"
+
+
+def _lazily(module: str, name: str) -> Callable[..., object]:
+    """Return a function of a command's module, imported only now."""
+    return cast("Callable[..., object]", getattr(import_module(f"planner.commands.{module}"), name))
+
+
+def _code(result: object) -> int:
+    return result if isinstance(result, int) else OK
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"setpoint {_lazily('version', 'version')()}")
+        raise typer.Exit(OK)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(OK)
+
+
+@app.command("run", help="Run the autoscaler daemon. It only advises until --actuate is given.")
+@takes_settings
+def _run(given: Given) -> int:
+    loaded = _lazily("loading", "load_given")(given)
+    return _code(_lazily("run", "run_daemon")(loaded))
+
+
+@app.command("demo", help="Watch Setpoint scale a simulated fleet; needs nothing else.")
+def _demo(
+    *,
+    speed: Annotated[str, typer.Option(metavar="FACTOR", help="Simulated seconds per real second.")] = "30",
+    duration: Annotated[
+        str | None, typer.Option(metavar="2m", help="End after so much real time; else with Ctrl-C.")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port of the daemon's API; else a free one.")
+    ] = None,
+    seed: Annotated[str, typer.Option(metavar="N", help="Chooses the simulated arrivals.")] = "1",
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines instead of a live view.")] = False,
+) -> int:
+    request = _lazily("demo", "DemoRequest")(
+        speed_ratio=number("--speed", speed, least=0.1, most=1000.0, example="a factor, for example 30"),
+        duration_s=None if duration is None else duration_of("--duration", duration),
+        port=None if port is None else whole("--port", port, least=0, most=65535),
+        seed=whole("--seed", seed, least=0, most=2**31),
+        is_plain=plain,
+    )
+    return _code(_lazily("demo", "run_demo")(request))

@@ -1,0 +1,153 @@
+"""Which flags stand for which settings?
+
+One table says it. A flag that is not in the table is reached with `--set key=value`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag that stands for a setting.
+
+    Attributes:
+        name: As the user writes it; a switch has two names with a slash between.
+        key: The dotted setting.
+        metavar: What its value looks like; empty for a switch.
+        meaning: What it does, for the help.
+    """
+
+    name: str
+    key: str
+    metavar: str
+    meaning: str
+
+    @property
+    def argument(self) -> str:
+        """Its name as an argument of a Python function."""
+        return self.name.partition("/")[0].removeprefix("--").replace("-", "_")
+
+
+FLAGS = (
+    Flag(name="--ttft", key="targets.ttft", metavar="300ms", meaning="Target: time to first token."),
+    Flag(name="--itl", key="targets.itl", metavar="30ms", meaning="Target: time between tokens."),
+    Flag(
+        name="--percentile",
+        key="targets.percentile",
+        metavar="p95",
+        meaning="What must meet the targets: mean, or a share of requests such as p95.",
+    ),
+    Flag(name="--budget", key="budget_gpus", metavar="N", meaning="Hard limit of GPUs for all pools."),
+    Flag(
+        name="--profile",
+        key="profile",
+        metavar="PATH",
+        meaning="Folder with the engine's measured curves, or 'embedded'.",
+    ),
+    Flag(name="--interval", key="interval", metavar="30s", meaning="Time between two planned decisions."),
+    Flag(
+        name="--prometheus",
+        key="prometheus.url",
+        metavar="URL",
+        meaning="Address of Prometheus.",
+    ),
+    Flag(
+        name="--scrape",
+        key="scrape.urls",
+        metavar="URL",
+        meaning="Read this metrics page directly, without Prometheus; may be repeated.",
+    ),
+    Flag(
+        name="--model", key="prometheus.model", metavar="NAME", meaning="Count requests for this model only."
+    ),
+    Flag(name="--namespace", key="dynamo.namespace", metavar="NAME", meaning="Dynamo's namespace."),
+    Flag(
+        name="--predictor", key="forecast.predictor", metavar="NAME", meaning="Load predictor, e.g. kalman."
+    ),
+    Flag(name="--actuator", key="actuator", metavar="NAME", meaning="Where decisions go: memory or etcd."),
+    Flag(
+        name="--actuate/--advise",
+        key="actuate",
+        metavar="",
+        meaning="Carry decisions out, or only advise (the default).",
+    ),
+    Flag(
+        name="--http-port", key="http.port", metavar="PORT", meaning="Port for metrics, health and the API."
+    ),
+    Flag(name="--log-format", key="log.format", metavar="NAME", meaning="console or json."),
+    Flag(name="--log-level", key="log.level", metavar="NAME", meaning="debug, info, warning or error."),
+    Flag(name="--journal", key="journal.path", metavar="FILE", meaning="Append every decision to this file."),
+)
+_REPEATED = frozenset({"--scrape"})
+_SWITCHES = frozenset({"--actuate/--advise"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The settings that a command line gives.
+
+    Attributes:
+        file: The file that `--config` names.
+        values: What the flags of the table say, by flag name; those not given are absent.
+        pairs: What `--set` says, as written.
+    """
+
+    file: Path | None = None
+    values: Mapping[str, object]
+    pairs: tuple[str, ...] = ()
+
+
+def takes_settings(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the flags of the table, `--config` and `--set`; it takes them as one `Given` first."""
+    own = [*inspect.signature(command).parameters.values()][1:]
+    shared = [_file_parameter(), *map(_parameter, FLAGS), _pairs_parameter()]
+
+    def wrapper(**values: object) -> int:
+        rest = {parameter.name: values[parameter.name] for parameter in own}
+        return command(_given(values), **rest)
+
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    parameters = [*shared, *own]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapper.__dict__["__signature__"] = inspect.Signature(parameters)
+    return wrapper
+
+
+def _given(values: Mapping[str, object]) -> Given:
+    named = {flag.name: values[flag.argument] for flag in FLAGS}
+    return Given(
+        file=cast("Path | None", values["config"]),
+        values={name: value for name, value in named.items() if value is not None and value != []},
+        pairs=tuple(cast("list[str]", values["set_"] or [])),
+    )
+
+
+def _keyword(name: str, annotation: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _parameter(flag: Flag) -> inspect.Parameter:
+    if flag.name in _SWITCHES:
+        return _keyword(flag.argument, Annotated[bool | None, typer.Option(flag.name, help=flag.meaning)])
+    option = typer.Option(flag.name, help=flag.meaning, metavar=flag.metavar)
+    if flag.name in _REPEATED:
+        return _keyword(flag.argument, Annotated[list[str] | None, option])
+    return _keyword(flag.argument, Annotated[str | None, option])
+
+
+def _file_parameter() -> inspect.Parameter:
+    option = typer.Option("--config", "-c", metavar="FILE", help="File of settings, YAML or TOML.")
+    return _keyword("config", Annotated[Path | None, option])
+
+
+def _pairs_parameter() -> inspect.Parameter:
+    option = typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any other setting, by its dotted name; may be repeated."
+    )
+    return _keyword("set_", Annotated[list[str] | None, option])

@@ -1,0 +1,99 @@
+"""How do the flags of a command line become settings, and errors that name these flags?"""
+
+import re
+from collections.abc import Mapping
+
+from config.errors import ConfigError
+from config.load import Loaded, load
+from planner.commands.flags import FLAGS, Given
+
+
+def load_given(given: Given, *, require: bool = True) -> Loaded:
+    """Load the settings of a command line.
+
+    Args:
+        given: What the command line says.
+        require: As in `config.load.load`.
+
+    Raises:
+        ConfigError: If anything is wrong; it names flags as the user wrote them.
+    """
+    flags, names = settings_of(given)
+    try:
+        return load(flags=flags, file=given.file, require=require)
+    except ConfigError as error:
+        raise _in_flags(error, names) from None
+
+
+def settings_of(given: Given) -> tuple[dict[str, object], dict[str, str]]:
+    """Return the values by dotted key, and the flag that gave each.
+
+    Raises:
+        ConfigError: If a pair cannot be read, a setting is given twice, or two flags contradict each other.
+
+    Example:
+        >>> settings_of(Given(values={"--ttft": "300ms"}, pairs=("pools.decode.min_replicas=2",)))[0]
+        {'targets.ttft': '300ms', 'pools.decode.min_replicas': '2'}
+    """
+    if {"--prometheus", "--scrape"} <= given.values.keys():
+        raise ConfigError(
+            "--prometheus is given too", key="--scrape", hint="metrics are read from one place; keep one"
+        )
+    keys = {flag.name: flag.key for flag in FLAGS}
+    flags = {keys[name]: value for name, value in given.values.items()}
+    names = {keys[name]: name for name in given.values}
+    if "--scrape" in given.values:
+        flags["source"], names["source"] = "scrape", "--scrape"
+    for pair in given.pairs:
+        key, value = _split(pair)
+        if key in flags:
+            raise ConfigError(
+                f"{key} is given twice", key="--set", hint=f"{names[key]} gives it too; keep one"
+            )
+        flags[key], names[key] = value, f"--set {key}"
+    return flags, names
+
+
+def name_origins(loaded: Loaded, given: Given) -> dict[str, str]:
+    """Return where each setting is from, in words that name flags as the user wrote them."""
+    _, names = settings_of(given)
+    return {
+        key: f"flag {_written(names[key], loaded.request.flags[key])}" if key in names else str(origin)
+        for key, origin in loaded.origins.items()
+    }
+
+
+def _split(pair: str) -> tuple[str, str]:
+    key, separator, value = pair.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            "there is no key=value" if not pair.strip() else f"'{pair[:64]}' is not key=value",
+            key="--set",
+            hint="write for example --set pools.decode.min_replicas=2",
+        )
+    return key.strip(), value.strip()
+
+
+def _in_flags(error: ConfigError, names: Mapping[str, str]) -> ConfigError:
+    """Name flags as they were written, and say which flag would set what is missing."""
+    return ConfigError(_reworded(error.problem, names), key=error.key, hint=_reworded(error.hint, names))
+
+
+def _reworded(text: str, names: Mapping[str, str]) -> str:
+    for key in sorted(names, key=len, reverse=True):
+        text = text.replace(f"(flag --{key})", f"(flag {names[key]})")
+    return _VARIABLE_HINT.sub(_with_flag, text)
+
+
+_VARIABLE_HINT = re.compile(r", or set (SETPOINT_([A-Z_]+)=(\S+))")
+
+
+def _with_flag(match: re.Match[str]) -> str:
+    key = match[2].lower().replace("__", ".")
+    name = next((flag.name for flag in FLAGS if flag.key == key), None)
+    return f", set {match[1]}, or give {name} {match[3]}" if name else match[0]
+
+
+def _written(name: str, value: object) -> str:
+    on, _, off = name.partition("/")
+    return off if off and value is False else on
