@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Machines that run tests are shared: examples are not timed, and CI draws the same ones each time.
+settings.register_profile("setpoint", deadline=None, derandomize=bool(os.environ.get("CI")))  # noqa: TID251
+settings.load_profile("setpoint")
 
 
 @pytest.fixture(autouse=True)
