@@ -110,6 +110,11 @@ def observed_demand(sight: Sight, *, arrivals_rps: float) -> Demand:
     )
 
 
+def is_sizable(demand: Demand) -> bool:
+    """Tell whether the lengths of a load are known; where no load is expected, none are needed."""
+    return demand.arrivals_rps <= 0.0 or min(demand.isl_tokens, demand.osl_tokens) > 0.0
+
+
 def _at(series: SeriesForecast, level_ratio: float | None, *, most: float) -> float | None:
     value = series.at(level_ratio)
     return value if math.isfinite(value) and 0.0 <= value <= most else None
@@ -119,8 +124,8 @@ def _length_at(series: SeriesForecast | None, level_ratio: float | None, last: f
     if series is None:
         return last or 0.0
     value = _at(series, level_ratio, most=MOST_TOKENS)
-    # A forecast of no tokens at all says that the predictor knows nothing, not that prompts are empty.
-    return last or 0.0 if value == 0.0 else value
+    # A forecast of less than a token says that the predictor knows nothing, not that prompts are empty.
+    return last or 0.0 if value is not None and value < 1.0 else value
 
 
 def _remember(last: Lengths, observation: Observation, *, now_s: float) -> Lengths:
@@ -138,7 +143,8 @@ def _oldest_allowed_s(policy: Policy, observation: Observation, *, now_s: float)
     queued = usable(observation.traffic.queued, most=MOST_REQUESTS)
     if isinstance(queued, Value) and queued.value > 0.0:
         return -math.inf  # requests wait: no first token is overload, not blindness
-    return now_s - policy.blind_lengths_intervals * policy.interval_s
+    # Half an interval of slack, since the clock never counts three intervals as exactly three.
+    return now_s - (policy.blind_lengths_intervals + 0.5) * policy.interval_s
 
 
 def _judge_lengths(

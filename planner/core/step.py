@@ -25,7 +25,7 @@ from planner.core.guard import (
     within_budget,
 )
 from planner.core.report import decided, held, settling
-from planner.core.sight import Sight, forecast_demand, observed_demand, see
+from planner.core.sight import Sight, forecast_demand, is_sizable, observed_demand, see
 from planner.core.sizing.need import PoolNeed
 from planner.core.sizing.throughput import need
 from planner.core.state import PoolMemory, State, Wish
@@ -79,12 +79,10 @@ def step(
         kind=kind,
     )
     if sight.fleet is None:
-        since = now.state.blind_since_s if now.state.blind_since_s is not None else now_s
-        decision = held(policy, now.state, sight.blind, now_s=now_s, kind=kind)
-        return replace(now.state, blind_since_s=since), decision
+        return _unseen(now), held(policy, now.state, sight.blind, now_s=now_s, kind=kind)
     if kind is StepKind.LOOK:
         return _look(now, sight.fleet)
-    return _blind(now, sight.fleet) if sight.blind else _tick(now, sight.fleet)
+    return _blind(now, sight.fleet, sight.blind) if sight.blind else _tick(now, sight.fleet)
 
 
 def _adopt(policy: Policy, state: State, sight: Sight, *, now_s: float) -> State:
@@ -116,11 +114,15 @@ def _plans(now: _Step, fleet: tuple[PoolState, ...], wanted: tuple[int, ...]) ->
 
 
 def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
-    now, notes = _corrected(now, fleet)
     demand = forecast_demand(now.forecast, now.sight, level_ratio=now.policy.size_quantile_ratio)
+    missing: tuple[Reason, ...] = ()
     if demand is None:
         demand = observed_demand(now.sight, arrivals_rps=now.sight.arrivals_rps or 0.0)
-        notes = (*notes, because(ReasonCode.FORECAST_MISSING, arrivals_rps=demand.arrivals_rps))
+        missing = (because(ReasonCode.FORECAST_MISSING, arrivals_rps=demand.arrivals_rps),)
+    if not is_sizable(demand):
+        why = because(ReasonCode.BLIND_LENGTHS, detail="load is expected and no request was seen yet")
+        return _blind(now, fleet, (why,))
+    now, notes = _corrected(now, fleet)
     needs = _needs(now, demand)
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))
     plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
@@ -129,7 +131,9 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     plans = tuple(limit(pace(plan)) for plan in _keep_while_queued(now, plans, demand))
     plans = affordable(within_budget(plans, now.policy.budget_gpus), now.policy.budget_gpus)
     state = replace(_after(now, plans), lengths=now.sight.lengths, planned=demand, blind_since_s=None)
-    return state, _decision(now, plans, needs=needs, demand=demand, notes=(*notes, *settling(plans)))
+    return state, _decision(
+        now, plans, needs=needs, demand=demand, notes=(*notes, *missing, *settling(plans))
+    )
 
 
 def _keep_while_queued(now: _Step, plans: Plans, demand: Demand) -> Plans:
@@ -184,14 +188,20 @@ def _only_up(plan: PoolPlan, why: ReasonCode) -> PoolPlan:
     return replace(plan, bound_by=why) if plan.bound_by is ReasonCode.LOAD else plan
 
 
-def _blind(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
+def _blind(now: _Step, fleet: tuple[PoolState, ...], why: tuple[Reason, ...]) -> tuple[State, Decision]:
     plans = _plans(now, fleet, tuple(state.desired for state in fleet))
-    plans = tuple(hold(plan, now.sight.blind[0].code) for plan in plans)
+    plans = tuple(hold(plan, why[0].code) for plan in plans)
     if now.state.planned is not None:  # the budget outranks a hold, once good data were seen
         plans = within_budget(plans, now.policy.budget_gpus)
-    since = now.state.blind_since_s if now.state.blind_since_s is not None else now.now_s
-    state = replace(_after(now, plans), lengths=now.sight.lengths, blind_since_s=since)
-    return state, _decision(now, plans, notes=now.sight.blind, is_hold=True)
+    return _after(replace(now, state=_unseen(now)), plans), _decision(now, plans, notes=why, is_hold=True)
+
+
+def _unseen(now: _Step) -> State:
+    """Return the state after a step that could not judge; a look leaves it as it is."""
+    if now.kind is StepKind.LOOK:
+        return now.state
+    since_s = now.state.blind_since_s if now.state.blind_since_s is not None else now.now_s
+    return replace(now.state, lengths=now.sight.lengths, blind_since_s=since_s)
 
 
 def _decision(
