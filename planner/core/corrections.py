@@ -65,7 +65,8 @@ def correct(
         return 1.0, ()
     observed = observed_ratio(pool, operating_point(traffic), ready=state.ready)
     if observed is None:
-        unknown = [r.why for r in (traffic.ttft_s, traffic.itl_s) if isinstance(r, Unknown)]
+        latencies = (usable(reading, most=MOST_SECONDS) for reading in (traffic.ttft_s, traffic.itl_s))
+        unknown = [latency.why for latency in latencies if isinstance(latency, Unknown)]
         frozen = because(
             ReasonCode.CORRECTION_FROZEN, pool=pool.name, detail=" ".join(unknown[:1]), ratio=last_ratio
         )

@@ -115,8 +115,10 @@ def _prefill(
 ) -> tuple[float, float, tuple[Reason, ...]]:
     curve = prefill_curve(pool.profile)
     work = demand.arrivals_rps * demand.isl_tokens * min(1.0, correction_ratio)
-    outside = () if curve.covers(demand.isl_tokens) else (_outside(pool, "isl_tokens", demand.isl_tokens),)
-    return work, curve.throughput_tokens_per_s_per_gpu(demand.isl_tokens), outside
+    capacity = curve.throughput_tokens_per_s_per_gpu(demand.isl_tokens)
+    if work <= 0.0 or curve.covers(demand.isl_tokens):  # without load, the length means nothing
+        return work, capacity, ()
+    return work, capacity, (_outside(pool, "isl_tokens", demand.isl_tokens),)
 
 
 def _decode(
@@ -138,9 +140,9 @@ def _decode(
                 correction_ratio=correction_ratio,
             )
         )
-    if not curve.covers(context):
-        reasons.append(_outside(pool, "context_tokens", context))
     work = demand.arrivals_rps * demand.osl_tokens
+    if work > 0.0 and not curve.covers(context):
+        reasons.append(_outside(pool, "context_tokens", context))
     return work, best.throughput_tokens_per_s_per_gpu, tuple(reasons)
 
 

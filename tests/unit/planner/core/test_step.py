@@ -3,8 +3,9 @@
 import pytest
 
 from config.policy import Policy, PoolPolicy
+from connectors.base import Idle
 from planner.core.decision import ReasonCode
-from tests.unit.planner.core.scene import Loop, counts, fleet, policy, pool
+from tests.unit.planner.core.scene import Loop, codes, counts, fleet, forecast, policy, pool, traffic
 
 
 def beside_one_decode(prefill: PoolPolicy, *, budget_gpus: int = 64) -> Policy:
@@ -28,3 +29,14 @@ def test_windows_and_steps_do_not_delay_the_pool_s_own_bounds(
 
     assert counts(decision)["prefill"] == expected
     assert decision.pools[0].bound_by is code
+
+
+def test_idle_from_the_start_says_nothing_about_a_prompt_of_no_tokens() -> None:
+    nothing = traffic(0.0, isl=Idle(at_s=0.0), osl=Idle(at_s=0.0))
+
+    decision = Loop(policy()).tick(
+        nothing, fleet(prefill=8, decode=8), plan=forecast(0.0, isl=None, osl=None)
+    )
+
+    assert counts(decision) == {"prefill": 1, "decode": 1}
+    assert ReasonCode.OUTSIDE_PROFILE not in codes(decision)
