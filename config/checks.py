@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.catalog import value_of
 from config.problems import Origin, OriginKind, Problem
-from config.sections import SourceKind
+from config.sections import ActuatorKind, SourceKind
 from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
 
@@ -43,6 +43,7 @@ def contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[Pr
         *_ranges(settings),
         *_credentials(settings),
         *_source(settings),
+        *_plugins(settings),
         *_files(settings),
     )
     return [_placed(problem, origins) for problem in found]
@@ -169,6 +170,25 @@ def _source(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _plugins(settings: Settings) -> Iterator[Problem]:
+    for setting, is_plugin, name in _plugin_choices(settings):
+        if is_plugin and name is None:
+            yield Problem(
+                key=f"plugin.{setting}",
+                problem=f"it is not set, and {setting} is plugin",
+                hint=f"write the name that its package registered in the group setpoint.{setting}s",
+                others=(setting,),
+            )
+
+
+def _plugin_choices(settings: Settings) -> tuple[tuple[str, bool, str | None], ...]:
+    """Return for source and actuator: the setting, whether it is plugin, and the plug-in's name."""
+    return (
+        ("source", settings.source is SourceKind.PLUGIN, settings.plugin.source),
+        ("actuator", settings.actuator is ActuatorKind.PLUGIN, settings.plugin.actuator),
+    )
+
+
 def _files(settings: Settings) -> Iterator[Problem]:
     for key in _FILES:
         path = value_of(settings, key)
@@ -230,6 +250,9 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"interval is {format_duration(settings.interval)}, shorter than four scrape intervals of"
             f" {format_duration(server.scrape_interval)}: each window holds few samples; lengthen interval"
         )
+    for setting, is_plugin, name in _plugin_choices(settings):
+        if name is not None and not is_plugin:
+            yield f"plugin.{setting} is set, but {setting} is not plugin: '{quoted(name)}' is not used"
     if 0.0 < settings.interval <= settings.look_interval:
         yield "look_interval is not below interval: there will be no looks"
     if settings.targets.ttft < settings.targets.itl:

@@ -184,6 +184,13 @@ def _headers(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
     return value
 
 
+def _options(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    for name in value:
+        if not _NAME.fullmatch(name):
+            raise refuse(f"{shown(name)} is not the name of an option", "write for example path")
+    return value
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": units.DURATION_PATTERN}
 _SIZE_SCHEMA = {"anyOf": [{"type": "string", "pattern": units.SIZE_PATTERN}, {"type": "integer"}]}
 
@@ -242,3 +249,8 @@ Labels = Annotated[Mapping[str, Text], NoDecode, AfterValidator(_labels), Before
 
 SecretMap = Annotated[Mapping[str, SecretStr], NoDecode, AfterValidator(_headers), BeforeValidator(_mapped)]
 """Names, and texts that are never shown."""
+
+SecretOptions = Annotated[
+    Mapping[str, SecretStr], NoDecode, AfterValidator(_options), BeforeValidator(_mapped)
+]
+"""Options of somebody else's code, whose texts are never shown, since we cannot tell which are secret."""

@@ -5,7 +5,19 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from config.fields import NOT_BOOL, Labels, Name, PositiveDuration, Secret, SecretMap, Size, Text, Url, Urls
+from config.fields import (
+    NOT_BOOL,
+    Labels,
+    Name,
+    PositiveDuration,
+    Secret,
+    SecretMap,
+    SecretOptions,
+    Size,
+    Text,
+    Url,
+    Urls,
+)
 
 SECTION = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
@@ -15,6 +27,7 @@ class SourceKind(StrEnum):
 
     PROMETHEUS = "prometheus"
     SCRAPE = "scrape"
+    PLUGIN = "plugin"
 
 
 class ActuatorKind(StrEnum):
@@ -22,6 +35,7 @@ class ActuatorKind(StrEnum):
 
     MEMORY = "memory"
     ETCD = "etcd"
+    PLUGIN = "plugin"
 
 
 class LogLevel(StrEnum):
@@ -49,7 +63,10 @@ class PrometheusSettings(BaseModel):
         default="http://127.0.0.1:9090",
         description="Address of the query API of Prometheus, Thanos, Mimir or VictoriaMetrics.",
     )
-    dialect: Text = Field(default="dynamo", description="Whose metric names are read: dynamo.")
+    dialect: Text = Field(
+        default="dynamo",
+        description="Whose metric names are read: dynamo, or a dialect that a plug-in registered.",
+    )
     model: Text | None = Field(
         default=None, description="Only requests for this served model count; null counts all models."
     )
@@ -124,6 +141,25 @@ class EtcdSettings(BaseModel):
     timeout: PositiveDuration = Field(default=5.0, description="Longest wait for one answer of etcd.")
     max_wait: PositiveDuration = Field(
         default=1800.0, description="A decision that was not acknowledged for so long is written over."
+    )
+
+
+class PluginSettings(BaseModel):
+    """Connectors that other packages bring along."""
+
+    model_config = SECTION
+
+    source: Text | None = Field(
+        default=None,
+        description="Name in the entry-point group setpoint.sources (source: plugin).",
+    )
+    actuator: Text | None = Field(
+        default=None,
+        description="Name in the entry-point group setpoint.actuators (actuator: plugin).",
+    )
+    options: SecretOptions = Field(
+        default_factory=dict,
+        description="What the plug-ins are told, name and text; the texts are kept secret.",
     )
 
 

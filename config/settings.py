@@ -24,6 +24,7 @@ from config.sections import (
     LogFormat,
     LogLevel,
     LogSettings,
+    PluginSettings,
     PrometheusSettings,
     ScrapeSettings,
     SourceKind,
@@ -206,7 +207,10 @@ class Settings(BaseSettings):
     look: LookSettings = Field(default_factory=LookSettings, description="When a look may add engines.")
     source: SourceKind = Field(
         default=SourceKind.PROMETHEUS,
-        description="Where metrics are read: prometheus, or scrape for the pages themselves.",
+        description=(
+            "Where metrics are read: prometheus, scrape for the pages themselves, or plugin for a"
+            " connector of another package."
+        ),
     )
     prometheus: PrometheusSettings = Field(
         default_factory=PrometheusSettings, description="How Prometheus is asked (source: prometheus)."
@@ -216,11 +220,18 @@ class Settings(BaseSettings):
     )
     actuator: ActuatorKind = Field(
         default=ActuatorKind.MEMORY,
-        description="Where decisions are written: memory keeps them inside, etcd is for Dynamo's connector.",
+        description=(
+            "Where decisions are written: memory keeps them inside, etcd is for Dynamo's connector, plugin"
+            " for one of another package."
+        ),
     )
     etcd: EtcdSettings = Field(
         default_factory=EtcdSettings,
         description="How decisions are handed over through etcd (actuator: etcd).",
+    )
+    plugin: PluginSettings = Field(
+        default_factory=PluginSettings,
+        description="Connectors of other packages (source: plugin, actuator: plugin).",
     )
     dynamo: DynamoSettings = Field(
         default_factory=DynamoSettings, description="Which Dynamo deployment is scaled."
@@ -266,6 +277,7 @@ __all__ = [
     "LogLevel",
     "LogSettings",
     "LookSettings",
+    "PluginSettings",
     "PoolSettings",
     "PoolsSettings",
     "PrometheusSettings",

@@ -38,7 +38,7 @@ def _unknown(name: str) -> ConfigError:
     names = dialect_names()
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(names)}"
-    return ConfigError(f"unknown metric dialect {name!r}", key="dialect", hint=hint)
+    return ConfigError(f"unknown metric dialect {name!r}", key="prometheus.dialect", hint=hint)
 
 
 def _from_third_party(entry: EntryPoint) -> Dialect:
@@ -46,9 +46,11 @@ def _from_third_party(entry: EntryPoint) -> Dialect:
         build = entry.load()
     except (ImportError, AttributeError) as error:
         problem = f"cannot load {entry.value!r}, registered as {entry.name!r}: {error}"
-        raise ConfigError(problem, key="dialect", hint="reinstall the package that brings it") from error
+        raise ConfigError(
+            problem, key="prometheus.dialect", hint="reinstall the package that brings it"
+        ) from error
     dialect = build()
     if not isinstance(dialect, Dialect):
         problem = f"{entry.value!r} returned {type(dialect).__name__}, expected a Dialect"
-        raise ConfigError(problem, key="dialect")
+        raise ConfigError(problem, key="prometheus.dialect")
     return dialect

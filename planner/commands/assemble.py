@@ -100,7 +100,18 @@ def configure_log(settings: Settings, *, stream: TextIO, clock: Clock) -> None:
 class _Reloader:
     """Reads the settings again; what only takes effect at a start is named and stays."""
 
-    _FIXED = ("source", "prometheus", "scrape", "actuator", "etcd", "dynamo", "http", "log", "journal")
+    _FIXED = (
+        "source",
+        "prometheus",
+        "scrape",
+        "actuator",
+        "etcd",
+        "plugin",
+        "dynamo",
+        "http",
+        "log",
+        "journal",
+    )
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded

@@ -1,8 +1,11 @@
 """Connecting to what the settings name; only what is chosen is imported."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from config.clock import Clock
+from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import PoolPolicy
 from config.problems import OriginKind
@@ -15,6 +18,7 @@ from connectors.prometheus.promql import Compare, Matcher
 from connectors.prometheus.registry import load_dialect
 from connectors.prometheus.scrape import ScrapeOptions, ScrapeSource
 from connectors.prometheus.source import PrometheusSource, SourceOptions
+from connectors.registry import Builders, actuator_builders, source_builders
 from connectors.virtual.etcd import EtcdActuator, EtcdTarget
 from connectors.virtual.etcd_client import EtcdOptions
 from connectors.virtual.etcd_keys import Counts
@@ -23,29 +27,27 @@ from connectors.virtual.memory import MemoryActuator
 # Latency quantiles are read at this share while the targets are means.
 _SHOWN_PERCENTILE_RATIO = 0.95
 
+_Built = TypeVar("_Built")
+
 
 def source_of(loaded: Loaded, *, clock: Clock) -> MetricsSource:
     """Connect to where metrics are read.
 
     Raises:
-        ConfigError: If an address, a credential or a file cannot be used.
+        ConfigError: If an address, a credential or a file cannot be used, or a plug-in is not installed.
     """
-    return (
-        _prometheus(loaded, clock)
-        if loaded.settings.source is SourceKind.PROMETHEUS
-        else _scrape(loaded, clock)
-    )
+    return _SOURCES[loaded.settings.source](loaded, clock)
 
 
 def actuator_of(settings: Settings, pools: tuple[PoolPolicy, ...], *, clock: Clock) -> Actuator:
     """Connect to where decisions are written.
 
     Raises:
-        ConfigError: If an address or a file cannot be used.
+        ConfigError: If an address or a file cannot be used, or a plug-in is not installed.
     """
     if settings.actuator is ActuatorKind.MEMORY:
         return MemoryActuator.of_policies(pools, clock, startup_s=settings.startup)
-    return _etcd(settings, clock)
+    return _ACTUATORS[settings.actuator](settings, clock)
 
 
 def _prometheus(loaded: Loaded, clock: Clock) -> MetricsSource:
@@ -93,6 +95,40 @@ def _etcd(settings: Settings, clock: Clock) -> Actuator:
         max_wait_s=etcd.max_wait,
     )
     return EtcdActuator(options, target, clock)
+
+
+def _plugin_source(loaded: Loaded, clock: Clock) -> MetricsSource:
+    plugin = loaded.settings.plugin
+    return _plugin(source_builders(), plugin.source, key="plugin.source")(_options(loaded.settings), clock)
+
+
+def _plugin_actuator(settings: Settings, clock: Clock) -> Actuator:
+    name = settings.plugin.actuator
+    return _plugin(actuator_builders(), name, key="plugin.actuator")(_options(settings), clock)
+
+
+def _plugin(
+    builders: Builders[_Built], name: str | None, *, key: str
+) -> Callable[[Mapping[str, object], Clock], _Built]:
+    try:
+        return builders.builder(name or "")
+    except ConfigError as error:  # the user knows the setting, not the entry-point group
+        raise ConfigError(error.problem, key=key, hint=error.hint) from error
+
+
+def _options(settings: Settings) -> Mapping[str, object]:
+    return {name: text.get_secret_value() for name, text in settings.plugin.options.items()}
+
+
+_SOURCES: Mapping[SourceKind, Callable[[Loaded, Clock], MetricsSource]] = {
+    SourceKind.PROMETHEUS: _prometheus,
+    SourceKind.SCRAPE: _scrape,
+    SourceKind.PLUGIN: _plugin_source,
+}
+_ACTUATORS: Mapping[ActuatorKind, Callable[[Settings, Clock], Actuator]] = {
+    ActuatorKind.ETCD: _etcd,
+    ActuatorKind.PLUGIN: _plugin_actuator,
+}
 
 
 def _scope(loaded: Loaded) -> Scope:

@@ -6,10 +6,18 @@ One table says it. A flag that is not in the table is reached with `--set key=va
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+
+
+class Format(StrEnum):
+    """For whom a result is written."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,12 @@ FLAGS = (
     Flag(
         name="--predictor", key="forecast.predictor", metavar="NAME", meaning="Load predictor, e.g. kalman."
     ),
-    Flag(name="--actuator", key="actuator", metavar="NAME", meaning="Where decisions go: memory or etcd."),
+    Flag(
+        name="--actuator",
+        key="actuator",
+        metavar="NAME",
+        meaning="Where decisions go: memory, etcd or plugin.",
+    ),
     Flag(
         name="--actuate/--advise",
         key="actuate",
@@ -84,6 +97,36 @@ FLAGS = (
     Flag(name="--log-level", key="log.level", metavar="NAME", meaning="debug, info, warning or error."),
     Flag(name="--journal", key="journal.path", metavar="FILE", meaning="Append every decision to this file."),
 )
+_PLAN_NAMES = ("--ttft", "--itl", "--budget", "--profile")
+PLAN_FLAGS = (
+    *(flag for flag in FLAGS if flag.name in _PLAN_NAMES),
+    Flag(name="--solver", key="sizing.solver", metavar="NAME", meaning="How pools are sized: throughput."),
+    Flag(
+        name="--prefill-gpus",
+        key="pools.prefill.gpus_per_engine",
+        metavar="N",
+        meaning="GPUs of one prefill engine; default 1.",
+    ),
+    Flag(
+        name="--decode-gpus",
+        key="pools.decode.gpus_per_engine",
+        metavar="N",
+        meaning="GPUs of one decode engine; default 1.",
+    ),
+    Flag(
+        name="--min-prefill",
+        key="pools.prefill.min_replicas",
+        metavar="N",
+        meaning="Never fewer prefill engines; default 1.",
+    ),
+    Flag(
+        name="--min-decode",
+        key="pools.decode.min_replicas",
+        metavar="N",
+        meaning="Never fewer decode engines; default 1.",
+    ),
+)
+ALL_FLAGS = tuple({flag.name: flag for flag in (*FLAGS, *PLAN_FLAGS)}.values())
 _REPEATED = frozenset({"--scrape"})
 _SWITCHES = frozenset({"--actuate/--advise"})
 
@@ -103,24 +146,27 @@ class Given:
     pairs: tuple[str, ...] = ()
 
 
-def takes_settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the flags of the table, `--config` and `--set`; it takes them as one `Given` first."""
-    own = [*inspect.signature(command).parameters.values()][1:]
-    shared = [_file_parameter(), *map(_parameter, FLAGS), _pairs_parameter()]
+def takes_settings(flags: tuple[Flag, ...]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command these flags, `--config` and `--set`; it takes what they say as a `Given` first."""
 
-    def wrapper(**values: object) -> int:
-        rest = {parameter.name: values[parameter.name] for parameter in own}
-        return command(_given(values), **rest)
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        own = [*inspect.signature(command).parameters.values()][1:]
+        parameters = [*own, _file_parameter(), *map(_parameter, flags), _pairs_parameter()]
 
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    parameters = [*shared, *own]
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    wrapper.__dict__["__signature__"] = inspect.Signature(parameters)
-    return wrapper
+        def wrapper(**values: object) -> int:
+            rest = {parameter.name: values[parameter.name] for parameter in own}
+            return command(_given(flags, values), **rest)
+
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        wrapper.__dict__["__signature__"] = inspect.Signature(parameters)
+        return wrapper
+
+    return decorate
 
 
-def _given(values: Mapping[str, object]) -> Given:
-    named = {flag.name: values[flag.argument] for flag in FLAGS}
+def _given(flags: tuple[Flag, ...], values: Mapping[str, object]) -> Given:
+    named = {flag.name: values[flag.argument] for flag in flags}
     return Given(
         file=cast("Path | None", values["config"]),
         values={name: value for name, value in named.items() if value is not None and value != []},

@@ -63,7 +63,11 @@ def _say(loaded: Loaded) -> None:
     settings, logger = loaded.settings, get_logger()
     for warning in loaded.warnings:
         logger.warning(warning)
-    where = (settings.prometheus.url,) if settings.source is SourceKind.PROMETHEUS else settings.scrape.urls
+    where = {
+        SourceKind.PROMETHEUS: (settings.prometheus.url,),
+        SourceKind.SCRAPE: settings.scrape.urls,
+        SourceKind.PLUGIN: (settings.plugin.source or "",),
+    }[settings.source]
     logger.info(
         "understood",
         interval_s=settings.interval,

@@ -10,9 +10,15 @@ import pytest
 
 from config.clock import VirtualClock
 from config.errors import ConfigError
+from config.load import load
+from connectors.base import Unknown
+from planner.commands.connect import actuator_of, source_of
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "writing-a-connector.md"
 BLOCK = re.compile(r"^```python\n# (\w+)\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LEAST = "budget_gpus: 8\ntargets: {ttft: 300ms, itl: 25ms}\n"
 
 
 @pytest.fixture
@@ -46,6 +52,30 @@ def test_the_builders_of_the_guide_check_their_settings(
 ) -> None:
     module = guide(name)
 
-    with pytest.raises(ConfigError, match="acme path: found None; expected the path"):
+    with pytest.raises(ConfigError, match=r"plugin\.options\.path: found None; expected the path"):
         module.build({}, VirtualClock())
     assert module.build({"path": "fleet.json"}, VirtualClock()) is not None
+
+
+async def test_the_connectors_of_the_guide_are_chosen_as_it_says(
+    guide: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    guide("acme_fleet")
+    entry_points = "\n".join(TOML.findall(GUIDE.read_text())).replace('"', "")
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points.replace("project.entry-points.", ""))
+    (tmp_path / "fleet.json").write_text('{"decode": {"wanted": 2, "running": 1}}')
+    (chosen,) = YAML.findall(GUIDE.read_text())
+    file = tmp_path / "setpoint.yaml"
+    file.write_text(LEAST + chosen.replace("/run/acme/fleet.json", str(tmp_path / "fleet.json")))
+
+    loaded = load(file=file, environment={})
+    clock = VirtualClock()
+    fleet = await actuator_of(loaded.settings, (), clock=clock).read()
+    traffic = await source_of(loaded, clock=clock).observe(30.0)
+
+    assert (fleet.pools["decode"].ready, fleet.pools["decode"].starting) == (1, 1)
+    assert isinstance(traffic.arrivals_rps, Unknown)
+    assert "has no number 'arrivals_rps'" in traffic.arrivals_rps.why
