@@ -9,14 +9,25 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from config.errors import ConfigError, SetpointError
-from planner.commands.flags import Given, takes_settings
+from planner.commands.flags import (
+    FLAGS,
+    PLAN_FLAGS,
+    ConfigAction,
+    ConfigFormat,
+    Format,
+    Given,
+    takes_settings,
+)
 from planner.commands.values import duration as duration_of
 from planner.commands.values import number, whole
+
+if TYPE_CHECKING:
+    from planner.commands.config import Answer
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
@@ -72,15 +83,28 @@ _NEAR = re.compile(r" \(Possible options: (.+)\)$")
 def _usage(message: str, arguments: Sequence[str]) -> str:
     """Put a complaint about the command line into one line that says what to do."""
     text = _NEAR.sub(lambda match: f"; did you mean {match[1].replace(', ', ' or ')}?", message)
-    text = text.rstrip(".").replace(". Did you mean", "; did you mean")
+    text = text.replace("Value error, ", "").rstrip(".").replace(". Did you mean", "; did you mean")
     known = {command.name for command in app.registered_commands}
     command = next((argument for argument in arguments if argument in known), "")
     return f"{text[:1].lower()}{text[1:]} (see setpoint {command}{' ' if command else ''}--help)"
 
 
+_Output = Annotated[Format, typer.Option("--output", "-o", help="table for people, json for programs.")]
+
+
 def _lazily(module: str, name: str) -> Callable[..., object]:
     """Return a function of a command's module, imported only now."""
     return cast("Callable[..., object]", getattr(import_module(f"planner.commands.{module}"), name))
+
+
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        typer.echo(f"warning: {line}", err=True)
+
+
+def _print(text: object) -> int:
+    typer.echo(text)
+    return OK
 
 
 def _code(result: object) -> int:
@@ -102,7 +126,7 @@ def _top(
 
 
 @app.command("run", help="Run the autoscaler daemon. It only advises until --actuate is given.")
-@takes_settings
+@takes_settings(FLAGS)
 def _run(given: Given) -> int:
     loaded = _lazily("loading", "load_given")(given)
     return _code(_lazily("run", "run_daemon")(loaded))
@@ -129,3 +153,38 @@ def _demo(
         is_plain=plain,
     )
     return _code(_lazily("demo", "run_demo")(request))
+
+
+@app.command("plan", help="Size one operating point: engines, GPUs and expected latency.")
+@takes_settings(PLAN_FLAGS)
+def _plan(
+    given: Given,
+    *,
+    rate: Annotated[str, typer.Option(metavar="RPS", help="Requests per second.")],
+    isl: Annotated[str, typer.Option(metavar="TOKENS", help="Mean prompt length.")],
+    osl: Annotated[str, typer.Option(metavar="TOKENS", help="Mean output length.")],
+    output: _Output = Format.TABLE,
+) -> int:
+    point = _lazily("plan_view", "Point")(rate=rate, isl=isl, osl=osl)
+    return _print(_lazily("plan_view", "show_plan")(given, point, output))
+
+
+@app.command("config", help="Show the settings in force and where each is from; print a sample; check.")
+@takes_settings(FLAGS)
+def _config(
+    given: Given,
+    *,
+    action: Annotated[
+        ConfigAction,
+        typer.Argument(
+            help="show: the settings in force. check: whether run would take them. "
+            "sample: a commented file. schema: the JSON schema of the file."
+        ),
+    ] = ConfigAction.SHOW,
+    output: Annotated[
+        ConfigFormat, typer.Option("--output", "-o", help="table for people, yaml or json for programs.")
+    ] = ConfigFormat.TABLE,
+) -> int:
+    answer = cast("Answer", _lazily("config", "answer")(action, given, output))
+    _warn(answer.warnings)
+    return _print(answer.text)

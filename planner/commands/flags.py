@@ -20,6 +20,23 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class ConfigFormat(StrEnum):
+    """For whom the settings are written; yaml is a file that can be used again."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class ConfigAction(StrEnum):
+    """What is done with the settings."""
+
+    SHOW = "show"
+    CHECK = "check"
+    SAMPLE = "sample"
+    SCHEMA = "schema"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """One flag that stands for a setting.

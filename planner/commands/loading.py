@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from config.errors import ConfigError
 from config.load import Loaded, load
-from planner.commands.flags import FLAGS, Given
+from planner.commands.flags import ALL_FLAGS, Given
 
 
 def load_given(given: Given, *, require: bool = True) -> Loaded:
@@ -39,7 +39,7 @@ def settings_of(given: Given) -> tuple[dict[str, object], dict[str, str]]:
         raise ConfigError(
             "--prometheus is given too", key="--scrape", hint="metrics are read from one place; keep one"
         )
-    keys = {flag.name: flag.key for flag in FLAGS}
+    keys = {flag.name: flag.key for flag in ALL_FLAGS}
     flags = {keys[name]: value for name, value in given.values.items()}
     names = {keys[name]: name for name in given.values}
     if "--scrape" in given.values:
@@ -54,7 +54,7 @@ def settings_of(given: Given) -> tuple[dict[str, object], dict[str, str]]:
     return flags, names
 
 
-def name_origins(loaded: Loaded, given: Given) -> dict[str, str]:
+def origins_in_words(loaded: Loaded, given: Given) -> dict[str, str]:
     """Return where each setting is from, in words that name flags as the user wrote them."""
     _, names = settings_of(given)
     return {
@@ -90,7 +90,7 @@ _VARIABLE_HINT = re.compile(r", or set (SETPOINT_([A-Z_]+)=(\S+))")
 
 def _with_flag(match: re.Match[str]) -> str:
     key = match[2].lower().replace("__", ".")
-    name = next((flag.name for flag in FLAGS if flag.key == key), None)
+    name = next((flag.name for flag in ALL_FLAGS if flag.key == key), None)
     return f", set {match[1]}, or give {name} {match[3]}" if name else match[0]
 
 

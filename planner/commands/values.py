@@ -5,6 +5,9 @@ import math
 from config.errors import ConfigError
 from config.units import duration_s, quoted
 
+# A lower limit below this only says that zero is too little.
+_SMALL = 1e-3
+
 
 def number(flag: str, text: str, *, least: float, most: float, example: str) -> float:
     """Return the number that a flag holds.
@@ -31,7 +34,8 @@ def number(flag: str, text: str, *, least: float, most: float, example: str) -> 
         raise ConfigError(f"'{quoted(text)}' is not finite", key=flag, hint=f"write {example}")
     if not least <= found <= most:
         size = "small" if found < least else "large"
-        limit = f"at least {least:g}" if found < least else f"at most {most:,.0f}"
+        lower = f"at least {least:g}" if least >= _SMALL else "more than 0"
+        limit = lower if found < least else f"at most {most:,.0f}"
         raise ConfigError(f"{quoted(text)} is too {size}", key=flag, hint=f"write {limit}: {example}")
     return found
 
