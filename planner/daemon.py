@@ -255,6 +255,7 @@ class Daemon:
         if not self._is_reload_wanted or self._reload is None:
             return
         self._is_reload_wanted = False
+        self._desk.journal.reopen()  # whoever rotates files sends the same signal
         problem = ""
         try:
             change = self._reload()

@@ -1,7 +1,7 @@
 """How one HTTP answer is obtained: authenticated, bounded in size and time, retried where that can help.
 
 Retried are connection errors, 5xx and 429, with a doubling wait; a time-out is not, because it already used
-up the time that the caller gave. Whatever httpx raises stops here.
+up the time that the caller gave. Whatever httpx raises, or lets through of the socket, stops here.
 """
 
 import asyncio
@@ -130,7 +130,8 @@ class HttpFetcher:
             raise ObservationError(f"the request to {where} cannot be sent; check headers") from error
         except httpx.DecodingError as error:
             raise Malformed(f"{where} sent a body that is not encoded as it says") from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:
+            # OSError: a peer that refuses us after the TLS handshake shows as the ssl module's own error.
             raise _Retryable(self._scrub(f"cannot reach {where}: {_cause(error)}", bearer)) from error
 
     async def _exchange(self, request: Request, bearer: str) -> Answer:
@@ -225,7 +226,7 @@ class _TokenFile:
         return Unreachable(f"cannot read token_file {self._path}: {reason}")
 
 
-def _cause(error: httpx.TransportError) -> str:
+def _cause(error: httpx.TransportError | OSError) -> str:
     return str(error) or type(error).__name__
 
 

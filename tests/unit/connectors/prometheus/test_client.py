@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -71,6 +72,18 @@ CASES: list[tuple[str, Handler, type[SetpointError], str]] = [
     ),
     ("time-out", raising(httpx.ReadTimeout("slow")), Unreachable, "did not answer within 5 s"),
     ("closed connection", raising(httpx.RemoteProtocolError("gone")), Unreachable, "gone"),
+    (
+        "refusal after the TLS handshake",
+        raising(ssl.SSLError(1, "tlsv13 alert certificate required")),
+        Unreachable,
+        "cannot reach http://prometheus.test:9090/api/v1/query: ",
+    ),
+    (
+        "reset socket",
+        raising(ConnectionResetError(104, "Connection reset by peer")),
+        Unreachable,
+        "Connection reset by peer",
+    ),
     ("refused header", raising(httpx.LocalProtocolError("Bearer s3cret")), ObservationError, "check headers"),
     (
         "redirect",
@@ -172,8 +185,8 @@ async def test_a_servers_doubts_are_handed_on() -> None:
     assert (await client.query("up")).warnings == ("store down",)
 
 
-@pytest.mark.parametrize("fault", [429, 500, 503, "connect"])
-async def test_passing_faults_are_retried_with_growing_waits(fault: int | str) -> None:
+@pytest.mark.parametrize("fault", [429, 500, 503, httpx.ConnectError("no"), ssl.SSLError("late")], ids=repr)
+async def test_passing_faults_are_retried_with_growing_waits(fault: int | Exception) -> None:
     clock = VirtualClock()
     times_s: list[float] = []
 
@@ -183,7 +196,7 @@ async def test_passing_faults_are_retried_with_growing_waits(fault: int | str) -
             return vector([])
         if isinstance(fault, int):
             return httpx.Response(fault)
-        raise httpx.ConnectError(fault)
+        raise fault
 
     client = client_of(handler, HttpOptions(retries=2, backoff_s=0.5), clock)
     task = asyncio.ensure_future(client.query("up"))
