@@ -9,6 +9,9 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
+# Cancelled work gets so long to put its things away; work that does not heed is left behind.
+_CANCEL_S = 0.5
+
 
 class Clock(Protocol):
     """Where the shell gets its time from."""
@@ -127,7 +130,7 @@ async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
     """Return the result of the work, if it comes within so many seconds of the clock.
 
     Raises:
-        TimeoutError: If it does not; the work is cancelled.
+        TimeoutError: If it does not; the work is cancelled, and left behind where it does not heed that.
     """
     task = asyncio.ensure_future(work)
     timer = asyncio.ensure_future(clock.sleep(limit_s))
@@ -142,6 +145,13 @@ async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
 
 
 async def _end(task: "asyncio.Future[T] | asyncio.Future[None]") -> None:
+    task.add_done_callback(_hear)
     if not task.done():
         task.cancel()
-        await asyncio.wait({task})
+        await asyncio.wait({task}, timeout=_CANCEL_S)
+
+
+def _hear(task: "asyncio.Future[T] | asyncio.Future[None]") -> None:
+    """Take note of what abandoned work raised, so that the event loop does not call it lost."""
+    if not task.cancelled():
+        task.exception()

@@ -6,16 +6,17 @@ an explained hold; nothing but the stop signal ends the loop.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config.clock import Clock, within
-from config.errors import ConfigError, ObservationError, SetpointError
 from config.policy import ForecastPolicy, Policy
-from connectors.base import Actuator, Fleet, MetricsSource, Observation, Traffic, Unknown
+from connectors.base import Actuator, MetricsSource, Observation
+from planner.attempt import attempt, tell, words
 from planner.core.decision import Decision, ReasonCode, StepKind, because
 from planner.core.report import held
+from planner.eyes import Eyes
 from planner.hands import Hands
 from planner.serving.desk import Desk
 from planner.serving.records import Reloaded, Started, Stepped, Stopped
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
 
 # A look reads so many look intervals back, so that it sees more than one scrape.
 _LOOK_WINDOWS = 4.0
-# A tick in progress gets so long to finish after the stop signal, and the connectors to close.
-_FINISH_S = 3.0
+# The last look before a tick leaves it so many look intervals.
+_LOOK_GAP = 1.5
+# Real time, so that all is over within 5 s of the stop signal: a step in progress may finish, then whatever
+# does not heed its cancellation is left behind, then the connectors may close.
+_FINISH_S = 2.0
+_CANCEL_S = 0.5
 _CLOSE_S = 1.0
+# Scaling is given at least so long, also where the interval is nearly over.
+_LEAST_SCALING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,24 +92,26 @@ class Daemon:
         reload: Callable[[], Change] | None = None,
     ) -> None:
         self._planner = planner
-        self._source, self._desk, self._clock = parts.source, parts.desk, parts.clock
-        self._actuator = parts.actuator
+        self._parts, self._desk, self._clock = parts, parts.desk, parts.clock
+        self._eyes = Eyes(parts.source, parts.actuator, desk=parts.desk, clock=parts.clock)
         self._hands = Hands(parts.actuator, desk=parts.desk, clock=parts.clock)
         self._pace = pace
         self._reload = reload
         self._stop = asyncio.Event()
-        self._cause = "asked to stop"
-        self._is_reload_wanted = False
+        self._wake = asyncio.Event()
+        self._cause = "the loop ended unasked"
+        self._due_s = self._clock.now_s() + pace.interval_s
         self._is_busy = False
 
     def stop(self, cause: str) -> None:
         """End the loop after the step in progress; may be called from a signal handler."""
-        self._cause = cause
-        self._stop.set()
+        if not self._stop.is_set():
+            self._cause = cause
+            self._stop.set()
 
     def reload(self) -> None:
-        """Read the settings again before the next step; may be called from a signal handler."""
-        self._is_reload_wanted = True
+        """Read the settings again, between two steps; may be called from a signal handler."""
+        self._wake.set()
 
     def opening(self, *, is_continued: bool = False) -> Started:
         """Return the record that opens a journal file at this moment."""
@@ -123,8 +132,24 @@ class Daemon:
         self._desk.take(self.opening())
         loop = asyncio.ensure_future(self._loop())
         stop = asyncio.ensure_future(self._until_stopped())
-        await asyncio.wait({loop, stop}, return_when=asyncio.FIRST_COMPLETED)
-        await self._end(loop, stop)
+        try:
+            await asyncio.wait({loop, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._is_busy:
+                await asyncio.wait({loop}, timeout=_FINISH_S)
+        finally:
+            await self._end(loop, stop)
+        if loop.done() and not loop.cancelled():
+            loop.result()
+
+    async def _end(self, loop: asyncio.Future[None], stop: asyncio.Future[None]) -> None:
+        for task in (loop, stop):
+            task.cancel()
+        await asyncio.wait({loop, stop}, timeout=_CANCEL_S)
+        parts = (self._parts.source, self._parts.actuator)
+        closings = (asyncio.wait_for(part.close(), _CLOSE_S) for part in parts)
+        for error in await asyncio.gather(*closings, return_exceptions=True):
+            if error is not None:
+                tell(self._desk, "shutdown", error)
         stopped = Stopped(
             at_wall_s=self._clock.wall_s(),
             now_s=self._clock.now_s(),
@@ -133,68 +158,75 @@ class Daemon:
         )
         self._desk.take(stopped)
         self._desk.journal.close()
-        if loop.done() and not loop.cancelled():
-            loop.result()
-
-    async def _end(self, loop: asyncio.Future[None], stop: asyncio.Future[None]) -> None:
-        if not loop.done() and self._is_busy:
-            await asyncio.wait({loop}, timeout=_FINISH_S)
-        for task in (loop, stop):
-            task.cancel()
-        await asyncio.wait({loop, stop})
-        for part in (self._source, self._actuator):
-            try:
-                await asyncio.wait_for(part.close(), _CLOSE_S)
-            except (SetpointError, TimeoutError, OSError) as error:
-                self._desk.failed("shutdown", error)
 
     async def _until_stopped(self) -> None:
         await self._stop.wait()
 
     async def _loop(self) -> None:
-        start_s, ticks = self._clock.now_s(), 1
-        await self._step(StepKind.LOOK)
+        start_s = self._clock.now_s()
+        self._due_s = start_s + self._pace.interval_s
+        await self._step(StepKind.LOOK, self._pace)
         while not self._stop.is_set():
-            pace = self._pace
-            tick_at_s = start_s + ticks * pace.interval_s
-            self._desk.board.next_tick_at_s = tick_at_s
-            await self._look_until(tick_at_s)
-            await self._step(StepKind.TICK)
-            if self._pace != pace:  # reloaded: the rate begins anew
-                start_s, ticks = self._clock.now_s(), 1
-                continue
+            await self._keep_rate(start_s)
+            start_s = self._clock.now_s()
+
+    async def _keep_rate(self, start_s: float) -> None:
+        """Tick at one rate, until a reload brings another."""
+        pace, ticks = self._pace, 1
+        while not self._stop.is_set() and self._pace.interval_s == pace.interval_s:
+            self._due_s = self._desk.board.next_tick_at_s = start_s + ticks * pace.interval_s
+            await self._look_until_due(pace)
+            if self._pace.interval_s != pace.interval_s:
+                return
+            self._due_s += pace.interval_s
+            await self._step(StepKind.TICK, pace)
             passed = int((self._clock.now_s() - start_s) / pace.interval_s)
             if passed > ticks:
                 self._desk.skipped(passed - ticks)
             ticks = max(ticks, passed) + 1
 
-    async def _look_until(self, tick_at_s: float) -> None:
-        step_s = self._pace.look_interval_s
-        while step_s > 0.0 and self._clock.now_s() + 1.5 * step_s <= tick_at_s:
-            await self._clock.sleep(step_s)
-            if self._stop.is_set():
+    async def _look_until_due(self, pace: Pace) -> None:
+        while not self._stop.is_set() and self._pace.interval_s == pace.interval_s:
+            step_s, left_s = self._pace.look_interval_s, self._due_s - self._clock.now_s()
+            is_last = step_s <= 0.0 or left_s < _LOOK_GAP * step_s
+            is_woken = await self._rest(left_s if is_last else step_s)
+            if is_woken:
+                await self._safely(self._take_reload)
+            elif is_last:
                 return
-            await self._step(StepKind.LOOK)
-        await self._clock.sleep(tick_at_s - self._clock.now_s())
+            else:
+                await self._step(StepKind.LOOK, self._pace)
 
-    async def _step(self, kind: StepKind) -> None:
-        """Take one step; whatever goes wrong, the loop goes on."""
-        if self._stop.is_set():
-            return
+    async def _rest(self, duration_s: float) -> bool:
+        """Sleep; return True if a reload was asked for meanwhile."""
+        try:
+            await within(self._clock, self._wake.wait(), duration_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _step(self, kind: StepKind, pace: Pace) -> None:
+        if not self._stop.is_set():
+            await self._safely(lambda: self._observe_and_decide(kind, pace))
+
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work between two rests; whatever goes wrong, the loop goes on."""
         self._is_busy = True
         try:
-            self._take_reload()
-            await self._observe_and_decide(kind)
-        except Exception as error:  # noqa: BLE001 - the top of the tick: hold, record, go on
-            self._desk.crashed("loop", error)
+            error = await attempt(work)
         finally:
             self._is_busy = False
+        if error is not None:
+            self._desk.crashed("loop", error)
 
-    async def _observe_and_decide(self, kind: StepKind) -> None:
-        began_s = self._clock.now_s()
-        observation = await self._observe(kind)
+    async def _observe_and_decide(self, kind: StepKind, pace: Pace) -> None:
+        began_s, is_look = self._clock.now_s(), kind is StepKind.LOOK
+        window_s = min(_LOOK_WINDOWS * pace.look_interval_s, pace.interval_s) if is_look else 0.0
+        # A look that waits for an answer must not delay the tick.
+        limit_s = min(pace.deadline_s, self._due_s - began_s) if is_look else pace.deadline_s
+        observation = await self._eyes.observe(window_s or pace.interval_s, limit_s=limit_s)
         now_s = self._clock.now_s()
-        decision = self._decide(observation, now_s=now_s, kind=kind)
+        decision = await self._decide(observation, now_s=now_s, kind=kind)
         self._desk.take(
             Stepped(
                 at_wall_s=self._clock.wall_s(),
@@ -208,62 +240,31 @@ class Daemon:
             )
         )
         if decision.is_change:
-            limit_s = max(began_s + self._pace.interval_s - self._clock.now_s(), _CLOSE_S)
+            limit_s = max(self._due_s - self._clock.now_s(), _LEAST_SCALING_S)
             await self._hands.carry_out(decision, is_advisory=not self._pace.actuate, limit_s=limit_s)
 
-    def _decide(self, observation: Observation, *, now_s: float, kind: StepKind) -> Decision:
-        try:
-            decision = self._planner.step(observation, now_s=now_s, kind=kind)
-        except SetpointError as error:
-            self._desk.crashed("step", error)
-            why = because(ReasonCode.INTERNAL, detail=str(error))
+    async def _decide(self, observation: Observation, *, now_s: float, kind: StepKind) -> Decision:
+        async def decide() -> Decision:
+            return self._planner.step(observation, now_s=now_s, kind=kind)
+
+        decision = await attempt(decide)
+        if self._planner.trouble is not None:
+            tell(self._desk, "predictor", self._planner.trouble)
+        elif kind is StepKind.TICK:
+            self._desk.worked("predictor")
+        if isinstance(decision, BaseException):
+            self._desk.crashed("step", decision)
+            why = because(ReasonCode.INTERNAL, detail=words(decision))
             return held(self._planner.policy, self._planner.state, (why,), now_s=now_s, kind=kind)
         self._desk.worked("step")
         return decision
 
-    async def _observe(self, kind: StepKind) -> Observation:
-        async with asyncio.TaskGroup() as group:
-            traffic = group.create_task(self._traffic(kind))
-            fleet = group.create_task(self._fleet())
-        return Observation(traffic=traffic.result(), fleet=fleet.result())
-
-    async def _traffic(self, kind: StepKind) -> Traffic:
-        pace = self._pace
-        look_s = min(_LOOK_WINDOWS * pace.look_interval_s, pace.interval_s) or pace.interval_s
-        window_s = pace.interval_s if kind is StepKind.TICK else look_s
-        try:
-            traffic = await within(self._clock, self._source.observe(window_s), pace.deadline_s)
-        except (SetpointError, TimeoutError, OSError) as error:
-            self._desk.failed("source", error)
-            return _nothing(self._clock.now_s(), window_s, f"the source failed: {error}")
-        if isinstance(traffic.arrivals_rps, Unknown):
-            self._desk.failed("source", ObservationError(traffic.arrivals_rps.why))
-        else:
-            self._desk.worked("source")
-        return traffic
-
-    async def _fleet(self) -> Fleet | Unknown:
-        try:
-            fleet = await within(self._clock, self._actuator.read(), self._pace.deadline_s)
-        except (SetpointError, TimeoutError, OSError) as error:
-            self._desk.failed("actuator", error)
-            return Unknown(why=str(error))
-        self._desk.worked("actuator")
-        return fleet
-
-    def _take_reload(self) -> None:
-        if not self._is_reload_wanted or self._reload is None:
-            return
-        self._is_reload_wanted = False
+    async def _take_reload(self) -> None:
+        self._wake.clear()
         self._desk.journal.reopen()  # whoever rotates files sends the same signal
-        problem = ""
-        try:
-            change = self._reload()
-            self._planner.change(change.policy, change.forecast_policy)
-            self._pace = change.pace
-            self._desk.board.advisory = not change.pace.actuate
-        except ConfigError as error:
-            problem = str(error)
+        if self._reload is None:
+            return
+        problem = await attempt(self._change)
         started = self.opening()
         self._desk.take(
             Reloaded(
@@ -273,12 +274,13 @@ class Daemon:
                 policy=started.policy,
                 forecast_policy=started.forecast_policy,
                 state=started.state,
-                problem=problem,
+                problem=words(problem) if problem else "",
             )
         )
 
-
-def _nothing(at_s: float, window_s: float, why: str) -> Traffic:
-    unknown = Unknown(why=why)
-    traffic = Traffic(at_s=at_s, window_s=window_s, arrivals_rps=unknown)
-    return replace(traffic, isl_tokens=unknown, osl_tokens=unknown, ttft_s=unknown, itl_s=unknown)
+    async def _change(self) -> None:
+        if self._reload is not None:
+            change = self._reload()
+            self._planner.change(change.policy, change.forecast_policy)
+            self._pace = change.pace
+            self._desk.board.advisory = not change.pace.actuate

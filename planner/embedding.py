@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.errors import SetpointError
 from config.policies import forecast_policy_from, policy_from
 from config.policy import EngineProfile, ForecastPolicy, Policy
 from config.settings import Settings
@@ -23,6 +24,8 @@ from predictors.load import LoadForecaster
 if TYPE_CHECKING:
     from predictors.base import Forecast
 
+# What a model raises on data that it was not made for. It costs the forecast, not the decision.
+_MODEL_ERRORS = (SetpointError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 # What a predictor is rebuilt from when its settings change.
 _HISTORY_INTERVALS = 5000
 
@@ -41,6 +44,13 @@ class Planner:
         settings: What `config.load.load` returned.
         profile: What an engine can do, or the folder that says so.
 
+    Attributes:
+        policy: What `step` is given.
+        forecast_policy: What the predictor was built from.
+        state: What `step` is given next.
+        forecast: What the last tick expected; None where there was nothing to learn from yet.
+        trouble: Why the predictor gave no forecast at the last tick; None if it did not fail.
+
     Raises:
         ConfigError: If the profile cannot be read or the predictor is not known.
     """
@@ -52,6 +62,7 @@ class Planner:
         build_curves(self.policy)
         self.state: State = initial_state(self.policy)
         self.forecast: Forecast | None = None
+        self.trouble: Exception | None = None
         self._forecaster = LoadForecaster(self.forecast_policy)
         self._history: deque[_Interval] = deque(maxlen=_HISTORY_INTERVALS)
 
@@ -64,8 +75,7 @@ class Planner:
             kind: `tick` plans and teaches the predictor; `look` may only add engines.
         """
         if kind is StepKind.TICK:
-            self._learn(_interval(observation))
-            self.forecast = self._forecaster.forecast(now_s)
+            self._predict(_interval(observation), now_s=now_s)
         self.state, decision = step(
             self.policy, self.state, observation, self.forecast, now_s=now_s, kind=kind
         )
@@ -77,18 +87,23 @@ class Planner:
         Raises:
             ConfigError: If the predictor is not known; nothing is changed then.
         """
+        build_curves(policy)
         if forecast_policy != self.forecast_policy:
             forecaster = LoadForecaster(forecast_policy)
             for interval in self._history:
                 _teach(forecaster, interval)
             self._forecaster = forecaster
-        build_curves(policy)
         self.policy = policy
         self.forecast_policy = forecast_policy
 
-    def _learn(self, interval: _Interval) -> None:
+    def _predict(self, interval: _Interval, *, now_s: float) -> None:
         self._history.append(interval)
-        _teach(self._forecaster, interval)
+        self.forecast, self.trouble = None, None
+        try:
+            _teach(self._forecaster, interval)
+            self.forecast = self._forecaster.forecast(now_s)
+        except _MODEL_ERRORS as error:
+            self.trouble = error
 
 
 def _teach(forecaster: LoadForecaster, interval: _Interval) -> None:

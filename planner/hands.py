@@ -1,8 +1,11 @@
 """Carrying out a decision: bounded attempts, verified by reading back, and always on record."""
 
+import asyncio
+
 from config.clock import Clock, within
-from config.errors import ActuationError, Conflict, ObservationError, Refused
+from config.errors import ActuationError, Conflict, Refused
 from connectors.base import Actuator, Replicas
+from planner.attempt import attempt, tell, words
 from planner.core.decision import Decision
 from planner.serving.desk import Desk
 from planner.serving.records import Actuated, Outcome
@@ -38,25 +41,28 @@ class Hands:
         if is_advisory:
             return self._record(decision, Outcome.ADVISORY, "actuate is false; nothing was asked")
         try:
-            await within(self._clock, self._attempt(decision.replicas), limit_s)
-        except Refused as error:
-            return self._failed(decision, Outcome.REFUSED, error)
-        except (ActuationError, ObservationError, TimeoutError, OSError) as error:
-            return self._failed(decision, Outcome.FAILED, error)
+            error = await attempt(lambda: within(self._clock, self._move(decision.replicas), limit_s))
+        except asyncio.CancelledError:
+            self._record(decision, Outcome.FAILED, "stopped before it was confirmed")
+            raise
+        if error is not None:
+            outcome = Outcome.REFUSED if isinstance(error, Refused) else Outcome.FAILED
+            tell(self._desk, "scaling", error)
+            return self._record(decision, outcome, words(error))
         self._desk.worked("scaling")
         return self._record(decision, Outcome.APPLIED)
 
-    async def _attempt(self, replicas: Replicas) -> None:
-        for attempt in range(_ATTEMPTS):
+    async def _move(self, replicas: Replicas) -> None:
+        for number in range(_ATTEMPTS):
             try:
                 await self._actuator.scale(replicas)
                 break
             except (Refused, Conflict):
                 raise  # asking again would be refused again, or overwrite what somebody else just wanted
             except ActuationError:
-                if attempt == _ATTEMPTS - 1:
+                if number == _ATTEMPTS - 1:
                     raise
-                await self._clock.sleep(_FIRST_WAIT_S * 2.0**attempt)
+                await self._clock.sleep(_FIRST_WAIT_S * 2.0**number)
         await self._verify(replicas)
 
     async def _verify(self, replicas: Replicas) -> None:
@@ -64,11 +70,7 @@ class Hands:
         found = {name: pool.desired for name, pool in fleet.pools.items() if name in replicas}
         if found != dict(replicas):
             asked = dict(replicas)
-            raise ActuationError(f"asked for {_words(asked)}, read back {_words(found)}")
-
-    def _failed(self, decision: Decision, outcome: Outcome, error: Exception) -> Outcome:
-        self._desk.failed("scaling", error)
-        return self._record(decision, outcome, str(error) or type(error).__name__)
+            raise ActuationError(f"asked for {_counts(asked)}, read back {_counts(found)}")
 
     def _record(self, decision: Decision, outcome: Outcome, detail: str = "") -> Outcome:
         self._desk.take(
@@ -84,5 +86,5 @@ class Hands:
         return outcome
 
 
-def _words(counts: dict[str, int]) -> str:
+def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{pool}={count}" for pool, count in counts.items())
