@@ -182,11 +182,11 @@ class DynamoSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """The daemon's own HTTP server: metrics, health, API and live page."""
+    """The daemon's own HTTP server: metrics, health and API."""
 
     model_config = SECTION
 
-    enabled: bool = Field(default=True, description="Serve metrics, health, API and live page.")
+    enabled: bool = Field(default=True, description="Serve metrics, health and API.")
     bind: Text = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
     port: Annotated[int, Field(ge=0, le=65535), NOT_BOOL] = Field(
         default=9085, description="Port to listen on; 0 takes a free one and logs it."

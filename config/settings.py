@@ -236,9 +236,7 @@ class Settings(BaseSettings):
     dynamo: DynamoSettings = Field(
         default_factory=DynamoSettings, description="Which Dynamo deployment is scaled."
     )
-    http: HttpSettings = Field(
-        default_factory=HttpSettings, description="Metrics, health, API and live page."
-    )
+    http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics, health and API.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is logged, and how.")
     journal: JournalSettings = Field(
         default_factory=JournalSettings, description="Where decisions are recorded for replay."

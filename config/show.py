@@ -49,9 +49,12 @@ def effective(loaded: Loaded) -> tuple[Row, ...]:
 
 def sample_yaml() -> str:
     """Return a sample file: required settings with examples, all others commented with their defaults."""
-    example = {"budget_gpus": 8, "targets": {"ttft": "300ms", "itl": "25ms"}}
-    defaults = _dumped(Settings.model_validate(example))
-    return _HEAD + "".join(_sample_lines(defaults))
+    return _HEAD + "".join(_sample_lines(_defaults()))
+
+
+def written_defaults() -> Mapping[str, str]:
+    """Return the default of every setting as it stands in the file; of a required one, an example."""
+    return {key: _written(value) for key, value in _defaults().items()}
 
 
 def json_schema() -> dict[str, object]:
@@ -59,6 +62,11 @@ def json_schema() -> dict[str, object]:
     schema = cast("dict[str, object]", _with_units(Settings.model_json_schema(mode="validation")))
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Settings of Setpoint"}
     return {**schema, **head}
+
+
+def _defaults() -> Mapping[str, object]:
+    example = {"budget_gpus": 8, "targets": {"ttft": "300ms", "itl": "25ms"}}
+    return _dumped(Settings.model_validate(example))
 
 
 def _with_units(node: object) -> object:
