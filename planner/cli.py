@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -32,12 +33,24 @@ if TYPE_CHECKING:
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
 
+
+def _examples(*lines: str) -> str:
+    # The backspace keeps typer from rewrapping what follows.
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=_WIDTH,
     help="Setpoint keeps the fewest GPUs that meet your latency targets.",
+    epilog=_examples(
+        "setpoint demo",
+        "setpoint plan --profile embedded --rate 12 --isl 2000 --osl 300 --ttft 300ms --itl 20ms",
+        "setpoint config sample > setpoint.yaml",
+        "setpoint run --config setpoint.yaml",
+    ),
 )
 
 
@@ -68,6 +81,8 @@ def invoke(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
+    except OSError as error:
+        return _complain(f"{error.strerror or error}: {error.filename or 'the system'}", code=FAILED)
     return code if isinstance(code, int) else OK
 
 
@@ -89,6 +104,8 @@ def _usage(message: str, arguments: Sequence[str]) -> str:
     return f"{text[:1].lower()}{text[1:]} (see setpoint {command}{' ' if command else ''}--help)"
 
 
+_Url = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the running daemon.")]
+_LOCAL = "http://127.0.0.1:9085"
 _Output = Annotated[Format, typer.Option("--output", "-o", help="table for people, json for programs.")]
 
 
@@ -125,14 +142,30 @@ def _top(
         raise typer.Exit(OK)
 
 
-@app.command("run", help="Run the autoscaler daemon. It only advises until --actuate is given.")
+@app.command(
+    "run",
+    help="Run the autoscaler daemon. It only advises until --actuate is given.",
+    epilog=_examples(
+        "setpoint run --config setpoint.yaml",
+        "setpoint run --profile profiles/h100 --ttft 300ms --itl 30ms --budget 16 --prometheus http://prometheus:9090",
+        "setpoint run -c setpoint.yaml --actuate --set pools.decode.max_step_down=1",
+    ),
+)
 @takes_settings(FLAGS)
 def _run(given: Given) -> int:
     loaded = _lazily("loading", "load_given")(given)
     return _code(_lazily("run", "run_daemon")(loaded))
 
 
-@app.command("demo", help="Watch Setpoint scale a simulated fleet; needs nothing else.")
+@app.command(
+    "demo",
+    help="Watch Setpoint scale a simulated fleet; needs nothing else.",
+    epilog=_examples(
+        "setpoint demo",
+        "setpoint demo --speed 60 --duration 2m",
+        "setpoint demo --plain --port 9085",
+    ),
+)
 def _demo(
     *,
     speed: Annotated[str, typer.Option(metavar="FACTOR", help="Simulated seconds per real second.")] = "30",
@@ -155,7 +188,15 @@ def _demo(
     return _code(_lazily("demo", "run_demo")(request))
 
 
-@app.command("plan", help="Size one operating point: engines, GPUs and expected latency.")
+@app.command(
+    "plan",
+    help="Size one operating point: engines, GPUs and expected latency.",
+    epilog=_examples(
+        "setpoint plan --profile embedded --rate 12 --isl 2000 --osl 300 --ttft 300ms --itl 20ms",
+        "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 --budget 16",
+        "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 -o json",
+    ),
+)
 @takes_settings(PLAN_FLAGS)
 def _plan(
     given: Given,
@@ -169,7 +210,16 @@ def _plan(
     return _print(_lazily("plan_view", "show_plan")(given, point, output))
 
 
-@app.command("config", help="Show the settings in force and where each is from; print a sample; check.")
+@app.command(
+    "config",
+    help="Show the settings in force and where each is from; print a sample; check.",
+    epilog=_examples(
+        "setpoint config sample > setpoint.yaml",
+        "setpoint config check -c setpoint.yaml",
+        "setpoint config -c setpoint.yaml --ttft 500ms",
+        "setpoint config schema > setpoint.schema.json",
+    ),
+)
 @takes_settings(FLAGS)
 def _config(
     given: Given,
@@ -188,3 +238,55 @@ def _config(
     answer = cast("Answer", _lazily("config", "answer")(action, given, output))
     _warn(answer.warnings)
     return _print(answer.text)
+
+
+@app.command(
+    "status",
+    help="Show what a running daemon sees, expects and decides.",
+    epilog=_examples(
+        "setpoint status",
+        "setpoint status --url http://setpoint.llm.svc:9085",
+        "watch setpoint status",
+    ),
+)
+def _status(*, url: _Url = _LOCAL, output: _Output = Format.TABLE) -> int:
+    return _print(_lazily("status", "show_status")(url, output))
+
+
+@app.command(
+    "explain",
+    help="Explain the last decisions in words: seen, expected, decided, why.",
+    epilog=_examples(
+        "setpoint explain",
+        "setpoint explain --last 5",
+        "setpoint explain --journal decisions.jsonl --at 2026-01-31T14:05:00Z",
+        "setpoint explain --at 10m",
+    ),
+)
+def _explain(
+    *,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help=f"Ask this daemon.  [default: {_LOCAL}]")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read this journal instead of asking a daemon.")
+    ] = None,
+    last: Annotated[str | None, typer.Option(metavar="N", help="So many of the newest decisions.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The decision in force then: 2026-01-31T14:05:00Z, or 10m for ten minutes ago.",
+        ),
+    ] = None,
+    output: _Output = Format.TABLE,
+) -> int:
+    if url is not None and journal is not None:
+        raise ConfigError(
+            "--url is given too", key="--journal", hint="decisions are read from one place; keep one"
+        )
+    choice = _lazily("explain", "choice_of")(last=last, at=at)
+    shown = _lazily("explain", "show_explained")(journal or url or _LOCAL, choice, output)
+    text, warnings = cast("tuple[str, tuple[str, ...]]", shown)
+    _warn(warnings)
+    return _print(text)

@@ -32,11 +32,11 @@ def number(flag: str, text: str, *, least: float, most: float, example: str) -> 
         raise ConfigError(f"'{quoted(text)}' is not a number", key=flag, hint=f"write {example}") from None
     if not math.isfinite(found):
         raise ConfigError(f"'{quoted(text)}' is not finite", key=flag, hint=f"write {example}")
-    if not least <= found <= most:
-        size = "small" if found < least else "large"
-        lower = f"at least {least:g}" if least >= _SMALL else "more than 0"
-        limit = lower if found < least else f"at most {most:,.0f}"
-        raise ConfigError(f"{quoted(text)} is too {size}", key=flag, hint=f"write {limit}: {example}")
+    if found < least:
+        limit = "not above 0" if least < _SMALL else f"below {least:g}"
+        raise ConfigError(f"{quoted(text)} is {limit}", key=flag, hint=f"write {example}")
+    if found > most:
+        raise ConfigError(f"{quoted(text)} is above {most:,.0f}", key=flag, hint=f"write {example}")
     return found
 
 

@@ -1,0 +1,111 @@
+"""How do readings and forecasts read in a few words?"""
+
+from collections.abc import Callable, Iterator
+
+from connectors.base import Idle, Observation, Reading, Traffic, Unknown, Value
+from planner.commands.output import milliseconds
+from predictors.base import Forecast, SeriesForecast
+
+
+def rate(value: float) -> str:
+    """Return a load in words.
+
+    Example:
+        >>> rate(12.345)
+        '12.3 requests/s'
+    """
+    return f"{value:.3g} requests/s"
+
+
+def tokens(value: float) -> str:
+    """Return a length in words.
+
+    Example:
+        >>> tokens(3000.4)
+        '3000 tokens'
+    """
+    return f"{value:.0f} tokens"
+
+
+def shown(reading: Reading, words: Callable[[float], str]) -> str:
+    """Return a reading in words.
+
+    Example:
+        >>> shown(Value(value=0.2, at_s=0.0), milliseconds), shown(Idle(at_s=0.0), rate)
+        ('200 ms', 'idle')
+        >>> shown(Unknown(why="no answer"), rate)
+        'unknown'
+    """
+    if isinstance(reading, Value):
+        return words(reading.value)
+    return "idle" if isinstance(reading, Idle) else "unknown"
+
+
+def foreseen(series: SeriesForecast | None, words: Callable[[float], str]) -> str:
+    """Return a forecast in words, with its highest quantile.
+
+    Example:
+        >>> from predictors.base import Quantile
+        >>> series = SeriesForecast(mean=10.0, quantiles=(Quantile(level_ratio=0.95, value=14.0),))
+        >>> foreseen(series, rate)
+        '10 requests/s (p95 14)'
+    """
+    if series is None:
+        return "-"
+    if not series.quantiles:
+        return words(series.mean)
+    top = series.quantiles[-1]
+    return f"{words(series.mean)} (p{top.level_ratio * 100:.3g} {words(top.value).split()[0]})"
+
+
+def seen(observation: Observation) -> str:
+    """Return what was observed in one line."""
+    traffic = observation.traffic
+    parts = [
+        shown(traffic.arrivals_rps, rate) if isinstance(traffic.arrivals_rps, Value) else "load unknown",
+        f"prompts {shown(traffic.isl_tokens, tokens)}, outputs {shown(traffic.osl_tokens, tokens)}",
+        f"TTFT {shown(traffic.ttft_s, milliseconds)}, ITL {shown(traffic.itl_s, milliseconds)}",
+        *gauges(traffic),
+    ]
+    return "; ".join(parts)
+
+
+def expected(forecast: Forecast | None) -> str:
+    """Return what was forecast in one line."""
+    if forecast is None:
+        return "no forecast"
+    return (
+        f"{foreseen(forecast.arrivals_rps, rate)}; prompts {foreseen(forecast.isl_tokens, tokens)}, outputs "
+        f"{foreseen(forecast.osl_tokens, tokens)} (predictor {forecast.predictor}, "
+        f"{forecast.points} intervals)"
+    )
+
+
+def unknowns(observation: Observation) -> tuple[str, ...]:
+    """Say why what is not known is not, one line each."""
+    traffic = observation.traffic
+    named = (
+        ("load", traffic.arrivals_rps),
+        ("prompt length", traffic.isl_tokens),
+        ("output length", traffic.osl_tokens),
+        ("TTFT", traffic.ttft_s),
+        ("ITL", traffic.itl_s),
+    )
+    found: dict[str, list[str]] = {}
+    for name, reading in named:
+        if isinstance(reading, Unknown):
+            found.setdefault(reading.why, []).append(name)
+    if isinstance(observation.fleet, Unknown):
+        found.setdefault(observation.fleet.why, []).append("fleet")
+    return tuple(f"{', '.join(names)} unknown: {why}" for why, names in found.items())
+
+
+def gauges(traffic: Traffic) -> Iterator[str]:
+    """Yield in a few words each what is in the system now, as far as it is known."""
+    for text, reading in (
+        ("{:.0f} requests in flight", traffic.in_flight),
+        ("{:.0f} queued", traffic.queued),
+        ("KV cache {:.0%} full", traffic.kv_usage_ratio),
+    ):
+        if isinstance(reading, Value):
+            yield text.format(reading.value)
