@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from config.errors import ConfigError, SetpointError
+from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
     PLAN_FLAGS,
@@ -34,23 +35,13 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
 
 
-def _examples(*lines: str) -> str:
-    # The backspace keeps typer from rewrapping what follows.
-    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
-
-
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings=_WIDTH,
     help="Setpoint keeps the fewest GPUs that meet your latency targets.",
-    epilog=_examples(
-        "setpoint demo",
-        "setpoint plan --profile embedded --rate 12 --isl 2000 --osl 300 --ttft 300ms --itl 20ms",
-        "setpoint config sample > setpoint.yaml",
-        "setpoint run --config setpoint.yaml",
-    ),
+    epilog=epilog(""),
 )
 
 
@@ -71,19 +62,21 @@ def invoke(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="setpoint", standalone_mode=False)
         sys.stdout.flush()
-    except ConfigError as error:
-        return _complain(str(error), code=MISUSED)
-    except SetpointError as error:
-        return _complain(str(error), code=FAILED)
-    except typer.TyperException as error:
-        return _complain(_usage(error.format_message(), arguments), code=MISUSED)
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
-    except BrokenPipeError:
-        return FAILED
-    except OSError as error:
-        return _complain(f"{error.strerror or error}: {error.filename or 'the system'}", code=FAILED)
+    except (SetpointError, typer.TyperException, typer.Abort, KeyboardInterrupt, OSError) as error:
+        return _failed(error, arguments)
     return code if isinstance(code, int) else OK
+
+
+def _failed(error: BaseException, arguments: Sequence[str]) -> int:
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return FAILED
+    if isinstance(error, typer.TyperException):
+        return _complain(_usage(error.format_message(), arguments), code=MISUSED)
+    if isinstance(error, OSError):
+        return _complain(f"{error.strerror or error}: {error.filename or 'the system'}", code=FAILED)
+    return _complain(str(error), code=MISUSED if isinstance(error, ConfigError) else FAILED)
 
 
 def _complain(text: str, *, code: int) -> int:
@@ -145,11 +138,7 @@ def _top(
 @app.command(
     "run",
     help="Run the autoscaler daemon. It only advises until --actuate is given.",
-    epilog=_examples(
-        "setpoint run --config setpoint.yaml",
-        "setpoint run --profile profiles/h100 --ttft 300ms --itl 30ms --budget 16 --prometheus http://prometheus:9090",
-        "setpoint run -c setpoint.yaml --actuate --set pools.decode.max_step_down=1",
-    ),
+    epilog=epilog("run"),
 )
 @takes_settings(FLAGS)
 def _run(given: Given) -> int:
@@ -160,11 +149,7 @@ def _run(given: Given) -> int:
 @app.command(
     "demo",
     help="Watch Setpoint scale a simulated fleet; needs nothing else.",
-    epilog=_examples(
-        "setpoint demo",
-        "setpoint demo --speed 60 --duration 2m",
-        "setpoint demo --plain --port 9085",
-    ),
+    epilog=epilog("demo"),
 )
 def _demo(
     *,
@@ -191,11 +176,7 @@ def _demo(
 @app.command(
     "plan",
     help="Size one operating point: engines, GPUs and expected latency.",
-    epilog=_examples(
-        "setpoint plan --profile embedded --rate 12 --isl 2000 --osl 300 --ttft 300ms --itl 20ms",
-        "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 --budget 16",
-        "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 -o json",
-    ),
+    epilog=epilog("plan"),
 )
 @takes_settings(PLAN_FLAGS)
 def _plan(
@@ -212,13 +193,8 @@ def _plan(
 
 @app.command(
     "config",
-    help="Show the settings in force and where each is from; print a sample; check.",
-    epilog=_examples(
-        "setpoint config sample > setpoint.yaml",
-        "setpoint config check -c setpoint.yaml",
-        "setpoint config -c setpoint.yaml --ttft 500ms",
-        "setpoint config schema > setpoint.schema.json",
-    ),
+    help="Show, check or sample the settings. Each is shown with where it is from.",
+    epilog=epilog("config"),
 )
 @takes_settings(FLAGS)
 def _config(
@@ -243,11 +219,7 @@ def _config(
 @app.command(
     "status",
     help="Show what a running daemon sees, expects and decides.",
-    epilog=_examples(
-        "setpoint status",
-        "setpoint status --url http://setpoint.llm.svc:9085",
-        "watch setpoint status",
-    ),
+    epilog=epilog("status"),
 )
 def _status(*, url: _Url = _LOCAL, output: _Output = Format.TABLE) -> int:
     return _print(_lazily("status", "show_status")(url, output))
@@ -255,13 +227,8 @@ def _status(*, url: _Url = _LOCAL, output: _Output = Format.TABLE) -> int:
 
 @app.command(
     "explain",
-    help="Explain the last decisions in words: seen, expected, decided, why.",
-    epilog=_examples(
-        "setpoint explain",
-        "setpoint explain --last 5",
-        "setpoint explain --journal decisions.jsonl --at 2026-01-31T14:05:00Z",
-        "setpoint explain --at 10m",
-    ),
+    help="Explain decisions in words. Says what was seen, expected and decided, and why.",
+    epilog=epilog("explain"),
 )
 def _explain(
     *,
