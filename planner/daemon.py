@@ -6,6 +6,7 @@ an explained hold; nothing but the stop signal ends the loop.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ _LOOK_GAP = 1.5
 _FINISH_S = 2.0
 _CANCEL_S = 0.5
 _CLOSE_S = 1.0
-# Scaling is given at least so long, also where the interval is nearly over.
+# Scaling is given this share of the time until the next tick, and so long where that is nearly due.
+_SCALING_SHARE = 0.9
 _LEAST_SCALING_S = 1.0
 
 
@@ -180,7 +182,8 @@ class Daemon:
                 return
             self._due_s += pace.interval_s
             await self._step(StepKind.TICK, pace)
-            passed = int((self._clock.now_s() - start_s) / pace.interval_s)
+            # A tick that is due just now is not missed yet.
+            passed = math.ceil((self._clock.now_s() - start_s) / pace.interval_s) - 1
             if passed > ticks:
                 self._desk.skipped(passed - ticks)
             ticks = max(ticks, passed) + 1
@@ -192,7 +195,7 @@ class Daemon:
             is_woken = await self._rest(left_s if is_last else step_s)
             if is_woken:
                 await self._safely(self._take_reload)
-            elif is_last:
+            elif is_last or self._clock.now_s() >= self._due_s:
                 return
             else:
                 await self._step(StepKind.LOOK, self._pace)
@@ -240,7 +243,7 @@ class Daemon:
             )
         )
         if decision.is_change:
-            limit_s = max(self._due_s - self._clock.now_s(), _LEAST_SCALING_S)
+            limit_s = max(_SCALING_SHARE * (self._due_s - self._clock.now_s()), _LEAST_SCALING_S)
             await self._hands.carry_out(decision, is_advisory=not self._pace.actuate, limit_s=limit_s)
 
     async def _decide(self, observation: Observation, *, now_s: float, kind: StepKind) -> Decision:
