@@ -12,6 +12,7 @@ Both phases may come in different forms. Files hold milliseconds; profiles here 
 
 import json
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
@@ -38,6 +39,10 @@ _FORMS = {
 # A cubic spline needs four points; a surface needs a triangle with something inside.
 _LEAST_POINTS = 4
 _MS_PER_S = 1000.0
+# What numpy and zipfile raise over a file that is cut, spoiled, encrypted, huge on paper, or no archive.
+_UNREADABLE = (
+    OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, BadZipFile, zlib.error,
+)  # fmt: skip
 
 _Columns = Mapping[str, tuple[float, ...]]
 
@@ -113,9 +118,10 @@ def _decode_points(path: Path, row: Mapping[str, str]) -> DecodePoints:
     _demand(path, columns, "z_itl", lambda ms: ms > 0.0, expected="milliseconds above 0")
     _demand(path, columns, "z_thpt_per_gpu", lambda rate: rate > 0.0, expected="tokens/s/GPU above 0")
     _demand(path, columns, "max_kv_tokens", lambda tokens: tokens > 0.0, expected="a capacity above 0")
-    for name in ("x_kv_usage", "y_context_length"):
-        if len(set(columns[name])) == 1:
-            raise _broken(path, f"{name} is the same in all points", "points that span a surface")
+    if _is_line(columns["x_kv_usage"], columns["y_context_length"]):
+        raise _broken(
+            path, "all points lie on one line of KV usage and context", "points that span a surface"
+        )
     return DecodePoints(
         kv_usage_ratio=columns["x_kv_usage"],
         context_tokens=columns["y_context_length"],
@@ -123,6 +129,11 @@ def _decode_points(path: Path, row: Mapping[str, str]) -> DecodePoints:
         throughput_tokens_per_s_per_gpu=columns["z_thpt_per_gpu"],
         max_kv_tokens=columns["max_kv_tokens"][0],
     )
+
+
+def _is_line(usage: tuple[float, ...], context: tuple[float, ...]) -> bool:
+    points = np.column_stack((usage, np.asarray(context) / max(context)))
+    return bool(np.linalg.matrix_rank(points - points[0], tol=1e-9) < 2)  # noqa: PLR2004 - two dimensions
 
 
 def _read(path: Path, names: tuple[str, ...], row: Mapping[str, str], *, scalar: str = "") -> _Columns:
@@ -144,7 +155,7 @@ def _read(path: Path, names: tuple[str, ...], row: Mapping[str, str], *, scalar:
 def _json(path: Path) -> Mapping[str, object]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, f"cannot be read ({error})", "a JSON object of number lists") from error
     if not isinstance(document, dict):
         raise _broken(path, f"holds a {type(document).__name__}", "a JSON object of number lists")
@@ -155,10 +166,14 @@ def _npz(path: Path, row: Mapping[str, str]) -> Mapping[str, object]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise _broken(path, f"cannot be read ({error})", "a numpy archive (npz) of numbers") from error
     if not any(name in arrays for name in _IDENTITY):
         return arrays
+    if not all(values.ndim and values.size for values in arrays.values()):
+        raise _broken(
+            path, "has a column without rows", "a numpy archive (npz) with one row per configuration"
+        )
     index = _pick(path, arrays, row)
     return {name: values[index] for name, values in arrays.items() if name not in _IDENTITY}
 
@@ -184,11 +199,12 @@ def _pick(path: Path, arrays: Mapping[str, np.ndarray], row: Mapping[str, str]) 
 
 def _numbers(path: Path, name: str, values: object) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(number) for number in np.asarray(values, dtype=float).ravel())
-    except (TypeError, ValueError) as error:
-        raise _broken(
-            path, f"{name} holds something that is not a number", "a flat list of numbers"
-        ) from error
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # lists of different length
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise _broken(path, f"{name} holds something that is not a number", "a flat list of numbers")
+    numbers = tuple(float(number) for number in array.ravel())
     for position, number in enumerate(numbers):
         if not math.isfinite(number):
             raise _broken(path, f"{name}[{position}] is {number}", "finite numbers")
