@@ -133,7 +133,7 @@ def _decode_points(path: Path, row: Mapping[str, str]) -> DecodePoints:
 
 def _is_line(usage: tuple[float, ...], context: tuple[float, ...]) -> bool:
     points = np.column_stack((usage, np.asarray(context) / max(context)))
-    return bool(np.linalg.matrix_rank(points - points[0], tol=1e-9) < 2)  # noqa: PLR2004 - two dimensions
+    return bool(np.linalg.matrix_rank(points - points[0], tol=1e-9) < points.shape[1])
 
 
 def _read(path: Path, names: tuple[str, ...], row: Mapping[str, str], *, scalar: str = "") -> _Columns:
@@ -164,7 +164,7 @@ def _json(path: Path) -> Mapping[str, object]:
 
 def _npz(path: Path, row: Mapping[str, str]) -> Mapping[str, object]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except _UNREADABLE as error:
         raise _broken(path, f"cannot be read ({error})", "a numpy archive (npz) of numbers") from error
