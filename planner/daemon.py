@@ -186,6 +186,7 @@ class Daemon:
             passed = math.ceil((self._clock.now_s() - start_s) / pace.interval_s) - 1
             if passed > ticks:
                 self._desk.skipped(passed - ticks)
+                self._planner.skip(passed - ticks)
             ticks = max(ticks, passed) + 1
 
     async def _look_until_due(self, pace: Pace) -> None:

@@ -4,6 +4,7 @@ The daemon and the demo drive the same object; who brings observations of their 
 """
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,9 @@ class _Interval:
     arrivals_rps: float | None
     isl_tokens: float | None
     osl_tokens: float | None
+
+
+_UNSEEN = _Interval(arrivals_rps=None, isl_tokens=None, osl_tokens=None)
 
 
 class Planner:
@@ -81,6 +85,12 @@ class Planner:
         )
         return decision
 
+    def skip(self, intervals: int) -> None:
+        """Take note of intervals that nobody observed; to the predictor they are unknown, not absent."""
+        with suppress(*_MODEL_ERRORS):  # the next tick will tell
+            for _ in range(min(intervals, _HISTORY_INTERVALS)):
+                self._learn(_UNSEEN)
+
     def change(self, policy: Policy, forecast_policy: ForecastPolicy) -> None:
         """Go on under other policies; what was learned stays.
 
@@ -97,13 +107,16 @@ class Planner:
         self.forecast_policy = forecast_policy
 
     def _predict(self, interval: _Interval, *, now_s: float) -> None:
-        self._history.append(interval)
         self.forecast, self.trouble = None, None
         try:
-            _teach(self._forecaster, interval)
+            self._learn(interval)
             self.forecast = self._forecaster.forecast(now_s)
         except _MODEL_ERRORS as error:
             self.trouble = error
+
+    def _learn(self, interval: _Interval) -> None:
+        self._history.append(interval)
+        _teach(self._forecaster, interval)
 
 
 def _teach(forecaster: LoadForecaster, interval: _Interval) -> None:

@@ -260,14 +260,14 @@ async def test_a_look_that_hangs_ends_where_the_tick_begins() -> None:
     rig = await started()
     await rig.clock.advance(24.0)
     rig.source.hang()
-    await rig.clock.advance(6.0)
+    await rig.clock.advance(7.0)
     rig.source.release()
-
     await rig.clock.advance(0.0)
 
+    (tick,) = rig.steps()
     assert rig.times(StepKind.LOOK)[-1] == 30.0
-    assert rig.times() == [30.0]
-    assert not rig.steps()[0].decision.is_hold
+    assert (tick.now_s, tick.duration_s) == (31.0, 1.0)
+    assert not tick.decision.is_hold
     await rig.stop()
 
 
