@@ -3,9 +3,10 @@
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -33,9 +34,20 @@ def shared_dir() -> Path:
     """Return the folder with reference data; skip where it is absent, fail in CI."""
     root = Path(__file__).resolve().parent.parent
     path = Path(os.environ.get("SHARED_DIR", str(root.parent / "shared")))  # noqa: TID251 - tests only
-    if path.is_dir():
-        return path
-    message = f"reference data are absent: {path} (set SHARED_DIR)"
+    return path if path.is_dir() else _lacking(f"reference data are absent: {path} (set SHARED_DIR)")
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str, str], str]:
+    """Return what finds a program by its name and its Debian package; skip where it is absent, fail in CI."""
+
+    def find(name: str, package: str) -> str:
+        return shutil.which(name) or _lacking(f"{name} is not installed (Debian: {package})")
+
+    return find
+
+
+def _lacking(message: str) -> NoReturn:
     if os.environ.get("CI"):  # noqa: TID251 - tests only
         pytest.fail(message)
     pytest.skip(message)

@@ -1,7 +1,6 @@
 """A real Prometheus and two exporters, stopped after each test."""
 
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ from tests.integration.connectors.prometheus.rig import Frontend, Prometheus
 
 
 @pytest.fixture
-async def prometheus(tmp_path: Path) -> AsyncIterator[Prometheus]:
-    if shutil.which("prometheus") is None:
-        pytest.skip("no prometheus on the path: apt-get install prometheus")
+async def prometheus(tmp_path: Path, program: Callable[[str, str], str]) -> AsyncIterator[Prometheus]:
+    program("prometheus", "prometheus")
     server = Prometheus(folder=tmp_path)
     yield server
     await server.kill()

@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import os
-import shutil
 import signal
 import socket
 import ssl
@@ -22,6 +20,7 @@ from connectors.virtual.etcd import EtcdActuator, EtcdTarget
 from connectors.virtual.etcd_client import EtcdOptions
 
 Answer = tuple[int, bytes]
+Program = Callable[[str, str], str]
 Respond = Callable[[str, bytes], Awaitable[Answer | None]]
 
 
@@ -156,18 +155,8 @@ def _free_ports() -> tuple[int, int]:
         return first.getsockname()[1], second.getsockname()[1]
 
 
-def _program(name: str, package: str) -> str:
-    found = shutil.which(name)
-    if found:
-        return found
-    message = f"{name} is not installed (Debian: {package})"
-    if os.environ.get("CI"):  # noqa: TID251 - tests only
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @pytest.fixture
-async def certificates(tmp_path: Path) -> Certificates:
+async def certificates(tmp_path: Path, program: Program) -> Certificates:
     made = Certificates(ca=f"{tmp_path}/ca.pem", cert=f"{tmp_path}/cert.pem", key=f"{tmp_path}/key.pem")
     ca_key = f"{tmp_path}/ca-key.pem"
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
@@ -179,7 +168,7 @@ async def certificates(tmp_path: Path) -> Certificates:
         [*leaf, "-keyout", made.key, "-out", made.cert],
     ):
         openssl = await asyncio.create_subprocess_exec(
-            _program("openssl", "openssl"), *command, stderr=asyncio.subprocess.PIPE
+            program("openssl", "openssl"), *command, stderr=asyncio.subprocess.PIPE
         )
         _, errors = await openssl.communicate()
         assert openssl.returncode == 0, errors
@@ -187,8 +176,8 @@ async def certificates(tmp_path: Path) -> Certificates:
 
 
 @pytest.fixture
-async def tls_etcd(certificates: Certificates, tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    server = EtcdServer(_program("etcd", "etcd-server"), tmp_path, tls=certificates)
+async def tls_etcd(certificates: Certificates, tmp_path: Path, program: Program) -> AsyncIterator[EtcdServer]:
+    server = EtcdServer(program("etcd", "etcd-server"), tmp_path, tls=certificates)
     try:
         await server.start()
         yield server
@@ -197,8 +186,8 @@ async def tls_etcd(certificates: Certificates, tmp_path: Path) -> AsyncIterator[
 
 
 @pytest.fixture
-async def etcd(tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    server = EtcdServer(_program("etcd", "etcd-server"), tmp_path)
+async def etcd(tmp_path: Path, program: Program) -> AsyncIterator[EtcdServer]:
+    server = EtcdServer(program("etcd", "etcd-server"), tmp_path)
     try:
         await server.start()
         yield server
@@ -243,7 +232,11 @@ async def gateway() -> AsyncIterator[Callable[[Respond], Awaitable[str]]]:
     async def serve(respond: Respond) -> str:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             handlers.add(asyncio.current_task())
-            head = await reader.readuntil(b"\r\n\r\n")
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:  # the client went away before it asked
+                writer.close()
+                return
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             body = await reader.readexactly(int(length.split(b":")[1]))
             answer = await respond(head.split()[1].decode(), body)
