@@ -48,11 +48,11 @@ def _short(code: ReasonCode) -> str:
 
 def _load(_reason: Reason, n: Numbers) -> str:
     factor = n["correction_ratio"]
-    corrected = f", corrected by {factor:.2f}" if abs(factor - 1.0) >= 0.005 else ""  # noqa: PLR2004 - two digits
+    corrected = f" at a correction of {factor:.2f}" if abs(factor - 1.0) >= 0.005 else ""  # noqa: PLR2004 - two digits
     return (
         f"{n['arrivals_rps']:.2f} requests/s of {n['isl_tokens']:.0f} prompt and {n['osl_tokens']:.0f} "
         f"output tokens are {n['demand_tokens_per_s']:.0f} tokens/s{corrected}; one engine carries "
-        f"{n['capacity_tokens_per_s']:.0f} tokens/s, so {n['replicas']:.0f} are needed"
+        f"{n['capacity_tokens_per_s']:.0f} tokens/s, so {_count(n['replicas'], 'is', 'are')} needed"
     )
 
 
@@ -65,7 +65,9 @@ def _unattainable(_reason: Reason, n: Numbers) -> str:
 
 
 def _outside(reason: Reason, n: Numbers) -> str:
-    return f"{_short_name(reason.detail)} of {n['value']:.0f} lies outside the profile; its edge was used"
+    return (
+        f"{_short_name(reason.detail)} of {n['value']:.0f} tokens lies outside the profile; its edge was used"
+    )
 
 
 def _short_name(name: str) -> str:
@@ -89,12 +91,14 @@ def _forecast_missing(_reason: Reason, n: Numbers) -> str:
 
 
 def _settling(_reason: Reason, n: Numbers) -> str:
-    starting = f", {n['starting']:.0f} starting" if n["starting"] else ""
-    return f"still settling: {n['ready']:.0f} of {n['desired']:.0f} serve{starting}"
+    starting = f" and {_count(n['starting'], 'is', 'are')} starting" if n["starting"] else ""
+    serving = _count(n["ready"], "engine serves", "engines serve")
+    return f"still settling: {serving}{starting}, {_count(n['desired'], 'was', 'were')} asked for"
 
 
 def _failing(_reason: Reason, n: Numbers) -> str:
-    return f"{_count(n['failing'], 'engine fails', 'engines fail')} to start and count against the budget"
+    fail, count = ("engine fails", "counts") if n["failing"] == 1 else ("engines fail", "count")
+    return f"{n['failing']:.0f} {fail} to start and {count} against the budget"
 
 
 def _changed(text: str) -> Callable[[Reason, Numbers], str]:
@@ -154,10 +158,11 @@ _WORDS: Mapping[ReasonCode, Callable[[Reason, Numbers], str]] = {
     ReasonCode.MAXIMUM: _changed("the pool's maximum is {maximum:.0f}"),
     ReasonCode.BUDGET: _changed("{asked_gpus:.0f} GPUs would exceed the budget of {budget_gpus:.0f}"),
     ReasonCode.BUDGET_WAIT: _changed(
-        "the rest waits until GPUs are free ({leaving_gpus:.0f} are being released, budget {budget_gpus:.0f})"
+        "the rest waits for GPUs that engines on their way out still hold (budget {budget_gpus:.0f}, "
+        "shutting down {leaving_gpus:.0f})"
     ),
-    ReasonCode.STEP_UP: _changed("at most {step:.0f} are added by one decision"),
-    ReasonCode.STEP_DOWN: _changed("at most {step:.0f} are removed by one decision"),
+    ReasonCode.STEP_UP: _changed("one decision adds at most {step:.0f}"),
+    ReasonCode.STEP_DOWN: _changed("one decision removes at most {step:.0f}"),
     ReasonCode.WINDOW_UP: _changed("an increase must be wanted for {window_s:.0f} s"),
     ReasonCode.WINDOW_DOWN: _changed("a decrease must be wanted for {window_s:.0f} s"),
     ReasonCode.SURGE: _surge,
