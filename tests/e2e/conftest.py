@@ -1,0 +1,69 @@
+"""A daemon between a real Prometheus, a real etcd and frontends of the test's own."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from connectors.virtual.environment import EtcdEnvironment, VirtualDecision
+from connectors.virtual.etcd_client import EtcdOptions
+from tests.e2e.frontend import Frontend
+from tests.e2e.scene import Scene
+from tests.e2e.servers import CLOCK, NAMESPACE, Etcd, Prometheus, Setpoint
+
+
+def _require(name: str, package: str) -> None:
+    if shutil.which(name) is not None:
+        return
+    message = f"{name} is not installed (Debian: {package})"
+    if os.environ.get("CI"):  # noqa: TID251 - tests only
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
+    """An etcd with an environment behind it that carries out every decision at once."""
+    _require("etcd", "etcd-server")
+    server = Etcd(tmp_path)
+    environment = EtcdEnvironment(
+        EtcdOptions(endpoints=(server.url,), timeout_s=1.0), dynamo_namespace=NAMESPACE
+    )
+
+    async def carry_out(decision: VirtualDecision) -> None:
+        server.obey(decision.counts)
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.kill)
+        stack.push_async_callback(environment.close)
+        await server.start()
+        worker = asyncio.create_task(environment.run(carry_out, CLOCK, poll_s=0.1))
+        stack.push_async_callback(_end, worker)
+        yield server
+
+
+@pytest.fixture
+async def scene(shared_dir: Path, tmp_path: Path, etcd: Etcd) -> AsyncIterator[Scene]:
+    """All of them; Prometheus and the daemon are started by the test."""
+    _require("prometheus", "prometheus")
+    found = Scene(
+        shared=shared_dir,
+        frontend=Frontend(),
+        prometheus=Prometheus(tmp_path),
+        etcd=etcd,
+        setpoint=Setpoint(tmp_path),
+    )
+    async with AsyncExitStack() as stack:
+        for end in (found.frontend.stop, found.prometheus.kill, found.setpoint.kill):
+            stack.push_async_callback(end)
+        await found.frontend.start()
+        yield found
+
+
+async def _end(worker: "asyncio.Task[None]") -> None:
+    worker.cancel()
+    await asyncio.wait({worker})
