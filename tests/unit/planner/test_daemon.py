@@ -121,16 +121,25 @@ class ScriptedActuator(FakeActuator):
 
 
 class FaultyPlanner(Planner):
-    """Raises at the next step, on demand."""
+    """Raises at the next step, or finds its predictor at a loss, on demand."""
 
     fault: Exception | None = None
+    doubt: Exception | None = None
+    skipped: tuple[int, ...] = ()
+
+    @override
+    def skip(self, intervals: int) -> None:
+        self.skipped = (*self.skipped, intervals)
+        super().skip(intervals)
 
     @override
     def step(self, observation: Observation, *, now_s: float, kind: StepKind = StepKind.TICK) -> Decision:
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
-        return super().step(observation, now_s=now_s, kind=kind)
+        decision = super().step(observation, now_s=now_s, kind=kind)
+        self.trouble = self.doubt
+        return decision
 
 
 class Rig:
@@ -299,6 +308,7 @@ async def test_ticks_that_an_overrun_swallowed_are_skipped_and_counted() -> None
 
     assert rig.times() == [100.0, 120.0, 150.0]
     assert rig.count("setpoint_ticks_skipped_total") == 2.0
+    assert rig.planner.skipped == (2,)
     assert "the interval overran" in rig.log.getvalue()
     await rig.stop()
 
@@ -513,6 +523,21 @@ async def test_a_step_that_fails_is_an_explained_hold_of_what_was_decided_last(f
     assert held.decision.replicas == good.decision.replicas
     assert not again.decision.is_hold
     assert rig.desk.board.parts["step"].is_ok
+    await rig.stop()
+
+
+async def test_a_predictor_that_fails_is_reported_until_it_works_again() -> None:
+    rig = await started()
+    rig.planner.doubt = ValueError("too few points")
+    await rig.clock.advance(30.0)
+    health = rig.desk.board.parts["predictor"]
+    rig.planner.doubt = None
+
+    await rig.clock.advance(30.0)
+
+    assert not health.is_ok
+    assert "too few points" in health.why
+    assert rig.desk.board.parts["predictor"].is_ok
     await rig.stop()
 
 
