@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,6 +35,28 @@ def shared_dir() -> Path:
     root = Path(__file__).resolve().parent.parent
     path = Path(os.environ.get("SHARED_DIR", str(root.parent / "shared")))  # noqa: TID251 - tests only
     return path if path.is_dir() else _lacking(f"reference data are absent: {path} (set SHARED_DIR)")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what lays out a third party's distribution as an installer would, and puts it on the path.
+
+    It takes the text of its entry points, its modules by path, and its name.
+    """
+
+    def lay_out(entry_points: str, modules: Mapping[str, str], *, name: str) -> None:
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8"
+        )
+        (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+        for path, code in modules.items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text(code, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return lay_out
 
 
 @pytest.fixture(scope="session")

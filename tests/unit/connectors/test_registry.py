@@ -1,6 +1,6 @@
 """Connectors of other distributions are found by their entry points, as pip installs them."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -31,13 +31,8 @@ def build_source(settings, clock):
 
 
 @pytest.fixture(autouse=True)
-def _distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "acme_registry-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-registry\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "acme_registry.py").write_text(CODE)
-    monkeypatch.syspath_prepend(tmp_path)
+def _distribution(install: Callable[..., None]) -> None:
+    install(ENTRY_POINTS, {"acme_registry.py": CODE}, name="acme-registry")
 
 
 async def test_an_actuator_is_built_by_its_name() -> None:

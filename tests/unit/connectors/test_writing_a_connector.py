@@ -58,14 +58,11 @@ def test_the_builders_of_the_guide_check_their_settings(
 
 
 async def test_the_connectors_of_the_guide_are_chosen_as_it_says(
-    guide: Callable[[str], ModuleType], tmp_path: Path
+    install: Callable[..., None], tmp_path: Path
 ) -> None:
-    guide("acme_fleet")
     entry_points = "\n".join(TOML.findall(GUIDE.read_text())).replace('"', "")
-    info = tmp_path / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entry_points.replace("project.entry-points.", ""))
+    modules = {f"{name}.py": code for name, code in BLOCK.findall(GUIDE.read_text())}
+    install(entry_points.replace("project.entry-points.", ""), modules, name="acme")
     (tmp_path / "fleet.json").write_text('{"decode": {"wanted": 2, "running": 1}}')
     (chosen,) = YAML.findall(GUIDE.read_text())
     file = tmp_path / "setpoint.yaml"

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -29,16 +29,12 @@ def block(language: str) -> str:
 
 
 @pytest.fixture
-def _guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _guide(install: Callable[..., None]) -> None:
     """Install the guide's modules with the entry point that it tells."""
-    for name, code in MODULE.findall(GUIDE):
-        (tmp_path / f"{name}.py").write_text(code)
-    info = tmp_path / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     points = block("toml").replace('project.entry-points."setpoint.dialects"', "setpoint.dialects")
-    (info / "entry_points.txt").write_text(points.replace('"', ""))
-    monkeypatch.syspath_prepend(tmp_path)
+    install(
+        points.replace('"', ""), {f"{name}.py": code for name, code in MODULE.findall(GUIDE)}, name="acme"
+    )
 
 
 class Gateway:

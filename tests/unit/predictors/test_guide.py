@@ -3,6 +3,7 @@
 import importlib
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,12 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[..., None]) -> None:
     """Write each python block to the path in its first line, and register what the toml block registers."""
-    for block in blocks("python"):
-        path = tmp_path / block.splitlines()[0].removeprefix("# ")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(block)
     declared = tomllib.loads(blocks("toml")[0])["project"]["entry-points"][GROUP]
-    info = tmp_path / "my_predictors-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my_predictors\nVersion: 1.0\n")
     lines = [f"{name} = {target}" for name, target in declared.items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines, ""]))
-    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = {block.splitlines()[0].removeprefix("# "): block for block in blocks("python")}
+    install("\n".join([f"[{GROUP}]", *lines, ""]), modules, name="my-predictors")
     monkeypatch.syspath_prepend(str(tmp_path / "tests"))
 
 

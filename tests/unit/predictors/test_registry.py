@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -14,16 +15,8 @@ from predictors.registry import GROUP, make, names
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def install(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, line: str, module: str = "", name: str = "probe"
-) -> None:
-    """Lay out what an installed third-party distribution looks like, and put it on the path."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{line}\n")
-    (folder / f"{name}_predictor.py").write_text(module)
-    monkeypatch.syspath_prepend(str(folder))
+def entry_point(name: str) -> str:
+    return f"[{GROUP}]\n{name} = {name}_predictor:build\n"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("constant", ConstantPredictor), ("kalman", KalmanPredictor)])
@@ -57,22 +50,20 @@ def test_a_name_like_none_that_is_known_gets_no_guess() -> None:
     assert caught.value.hint.startswith("known: constant, kalman")
 
 
-def test_a_third_party_is_found_through_its_entry_point(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_third_party_is_found_through_its_entry_point(install: Callable[..., None]) -> None:
     module = (
         "from predictors.constant import ConstantPredictor\n"
         "def build(policy):\n"
         "    return ConstantPredictor()\n"
     )
-    install(tmp_path, monkeypatch, line="outside = outside_predictor:build", module=module, name="outside")
+    install(entry_point("outside"), {"outside_predictor.py": module}, name="outside")
 
     assert "outside" in names()
     assert isinstance(make(ForecastPolicy(predictor="outside")), ConstantPredictor)
 
 
-def test_nobody_takes_the_name_of_a_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, monkeypatch, line="kalman = thief_predictor:build", name="thief")
+def test_nobody_takes_the_name_of_a_built_in(install: Callable[..., None]) -> None:
+    install(entry_point("kalman"), {"kalman_predictor.py": ""}, name="thief")
 
     assert isinstance(make(ForecastPolicy(predictor="kalman")), KalmanPredictor)
 
@@ -87,10 +78,10 @@ def test_nobody_takes_the_name_of_a_built_in(tmp_path: Path, monkeypatch: pytest
     ids=["missing library", "missing builder", "not a builder"],
 )
 def test_a_predictor_that_cannot_be_loaded_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, problem: str
+    install: Callable[..., None], module: str, problem: str
 ) -> None:
     name = f"broken{len(module)}"
-    install(tmp_path, monkeypatch, line=f"{name} = {name}_predictor:build", module=module, name=name)
+    install(entry_point(name), {f"{name}_predictor.py": module}, name=name)
 
     with pytest.raises(ConfigError, match=problem) as caught:
         make(ForecastPolicy(predictor=name))

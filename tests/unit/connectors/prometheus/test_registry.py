@@ -1,6 +1,6 @@
 """How dialects are found by name."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -23,26 +23,24 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
         load_dialect("zzz")
 
 
-def install(folder: Path, *, target: str) -> None:
-    """Put a package of a third party on the path, as an installer would."""
-    info = folder / "acme_dialect-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: acme-dialect\nVersion: 1.0\n", encoding="utf-8"
-    )
-    (info / "entry_points.txt").write_text(f"[setpoint.dialects]\nacme = {target}\n", encoding="utf-8")
-    (folder / "acme_dialect.py").write_text(
-        "import dataclasses\n"
-        "from connectors.prometheus.dialects.dynamo import dynamo\n"
-        "def build():\n    return dataclasses.replace(dynamo('acme'), name='acme')\n"
-        "def wrong():\n    return 7\n",
-        encoding="utf-8",
-    )
+CODE = """
+import dataclasses
+from connectors.prometheus.dialects.dynamo import dynamo
+
+def build():
+    return dataclasses.replace(dynamo("acme"), name="acme")
+
+def wrong():
+    return 7
+"""
 
 
-def test_a_third_party_adds_a_dialect_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, target="acme_dialect:build")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def entry_point(target: str) -> str:
+    return f"[setpoint.dialects]\nacme = {target}\n"
+
+
+def test_a_third_party_adds_a_dialect_of_its_own(install: Callable[..., None]) -> None:
+    install(entry_point("acme_third_party:build"), {"acme_third_party.py": CODE}, name="acme-dialect")
 
     assert "acme" in dialect_names()
     assert load_dialect("acme").completed == "acme_requests_total"
@@ -51,16 +49,15 @@ def test_a_third_party_adds_a_dialect_of_its_own(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("acme_dialect:wrong", "returned int, expected a Dialect"),
-        ("acme_dialect:absent", "cannot load 'acme_dialect:absent', registered as 'acme'"),
+        ("acme_third_party:wrong", "returned int, expected a Dialect"),
+        ("acme_third_party:absent", "cannot load 'acme_third_party:absent', registered as 'acme'"),
         ("no_such_module:build", "reinstall the package that brings it"),
     ],
 )
 def test_a_third_party_dialect_that_does_not_work_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, words: str
+    install: Callable[..., None], target: str, words: str
 ) -> None:
-    install(tmp_path, target=target)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(entry_point(target), {"acme_third_party.py": CODE}, name="acme-dialect")
 
     with pytest.raises(ConfigError) as caught:
         load_dialect("acme")

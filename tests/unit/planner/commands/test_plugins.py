@@ -1,7 +1,6 @@
 """What other packages bring along is chosen by settings alone, as an installer would have put it there."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -54,13 +53,8 @@ def build_predictor(policy):
 
 
 @pytest.fixture(autouse=True)
-def _distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "acme_plugins-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-plugins\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "acme_plugins.py").write_text(CODE)
-    monkeypatch.syspath_prepend(tmp_path)
+def _distribution(install: Callable[..., None]) -> None:
+    install(ENTRY_POINTS, {"acme_plugins.py": CODE}, name="acme-plugins")
 
 
 def loaded_with(variables: Mapping[str, str] | None = None, **lines: str) -> Loaded:
