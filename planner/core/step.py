@@ -128,7 +128,7 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
     plans = tuple(damp(plan, now_s=now.now_s) for plan in plans)
     # Minimum and maximum also bind a fleet that was found beyond them; windows and steps do not delay that.
-    plans = tuple(limit(pace(plan)) for plan in _keep_while_queued(now, plans, demand))
+    plans = tuple(limit(pace(plan)) for plan in _keep_under_pressure(now, plans, demand))
     plans = affordable(within_budget(plans, now.policy.budget_gpus), now.policy.budget_gpus)
     state = replace(_after(now, plans), lengths=now.sight.lengths, planned=demand, blind_since_s=None)
     return state, _decision(
@@ -136,21 +136,13 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     )
 
 
-def _keep_while_queued(now: _Step, plans: Plans, demand: Demand) -> Plans:
-    """Remove nothing while a queue stands that the load does not explain: it must be drained first."""
+def _keep_under_pressure(now: _Step, plans: Plans, demand: Demand) -> Plans:
+    """Remove nothing while more arrives or waits than is planned for: a look would add it again."""
     found = surge(now.policy, demand, now.observation, now.forecast, sight=now.sight)
-    if found is None or found[1].code is not ReasonCode.QUEUE:
+    if found is None:
         return plans
-    numbers = found[1].numbers()
-    return tuple(
-        plan.to(
-            max(plan.wanted, plan.state.desired),
-            ReasonCode.QUEUE,
-            backlog=numbers["backlog"],
-            arrivals_rps=numbers["arrivals_rps"],
-        )
-        for plan in plans
-    )
+    why = found[1]
+    return tuple(plan.to(max(plan.wanted, plan.state.desired), why.code, **why.numbers()) for plan in plans)
 
 
 def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:

@@ -109,15 +109,18 @@ def _changed(text: str) -> Callable[[Reason, Numbers], str]:
 
 
 def _surge(_reason: Reason, n: Numbers) -> str:
-    return (
-        f"arrivals of {n['arrivals_rps']:.2f} requests/s left the forecast's band (up to "
-        f"{n['edge_rps']:.2f}); not waiting for the next tick"
-    )
+    band = f"the forecast's band (up to {n['edge_rps']:.2f})"
+    return f"arrivals of {n['arrivals_rps']:.2f} requests/s left {band}; {_meanwhile(n)}"
 
 
 def _queue(_reason: Reason, n: Numbers) -> str:
     wait = f"{n['backlog']:.0f} requests wait beyond what {n['arrivals_rps']:.2f} requests/s explain"
-    return f"{wait}; nothing is removed" if "wanted" in n else f"{wait}; adding engines before the next tick"
+    return f"{wait}; {_meanwhile(n)}"
+
+
+def _meanwhile(n: Numbers) -> str:
+    # Of a tick, which keeps what is there, the reason tells what the pool would have had otherwise.
+    return "nothing is removed" if "wanted" in n else "adding engines before the next tick"
 
 
 def _called_off(_reason: Reason, n: Numbers) -> str:

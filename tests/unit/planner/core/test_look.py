@@ -95,6 +95,24 @@ def test_a_tick_removes_nothing_while_a_queue_stands() -> None:
     assert decision.pools[0].bound_by is ReasonCode.QUEUE
 
 
+def test_a_tick_does_not_take_away_what_a_look_added_while_the_surge_lasts() -> None:
+    loop = after_one_tick()
+    added = counts(loop.look(60.0, TWO, plan=20.0))
+
+    decision = loop.tick(60.0, fleet(**added), plan=20.0)
+
+    assert counts(decision) == added
+    assert decision.pools[0].bound_by is ReasonCode.SURGE
+
+
+def test_a_queue_without_arrivals_is_not_idle() -> None:
+    loop = after_one_tick()
+
+    decision = loop.tick(traffic(0.0, queued=1000.0), TWO, plan=0.0)
+
+    assert counts(decision)["prefill"] == 2
+
+
 def test_a_look_calls_off_a_removal_that_has_not_happened_yet() -> None:
     loop = after_one_tick()
     going = fleet(prefill=PoolState(desired=2, ready=5), decode=1)

@@ -79,6 +79,10 @@ def surge() -> Decision:
     return loop.look(60.0, TWO, plan=20.0)
 
 
+def surge_keeps() -> Decision:
+    return simple().tick(15.0, TWO, plan=5.0)
+
+
 def queue() -> Decision:
     loop = simple()
     loop.tick(20.0, TWO)
@@ -195,9 +199,16 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
         window_down,
         "prefill: 3 wanted, 7 granted: a decrease must be wanted for 300 s",
     ),
-    (ReasonCode.SURGE, ""): (
+    (ReasonCode.SURGE, "tick"): (
+        surge_keeps,
+        "prefill: arrivals of 15.00 requests/s left the forecast's band (up to 7.62); nothing is removed",
+    ),
+    (ReasonCode.SURGE, "look"): (
         surge,
-        "arrivals of 60.00 requests/s left the forecast's band (up to 27.74); not waiting for the next tick",
+        (
+            "arrivals of 60.00 requests/s left the forecast's band (up to 27.74); adding engines before the "
+            "next tick"
+        ),
     ),
     (ReasonCode.QUEUE, "look"): (
         queue,
