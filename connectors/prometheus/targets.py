@@ -18,6 +18,9 @@ _STALE_INTERVALS = 3.0
 _STALE_FLOOR_S = 15.0
 # Of the scrapes that a window should hold, at least this share must be there.
 _LEAST_SHARE = 0.5
+# Beyond the usual time until a window's first scrape, this share of the window may lack scrapes at its begin:
+# what was counted there is not in the growth, and the load would look smaller than it is.
+_UNSEEN_SHARE = 0.1
 _NAMED = 3
 
 
@@ -111,8 +114,14 @@ class _Scraped:
     def _thin(self, window_s: float, interval_s: float) -> Unknown | None:
         start_s = self._now_wall_s - window_s
         expected = window_s / interval_s
-        counts = {target: sum(t > start_s for t in times) for target, times in self._times.items()}
-        thin = {target for target, count in counts.items() if count < _LEAST_SHARE * expected}
+        inside = {target: [t for t in times if t > start_s] for target, times in self._times.items()}
+        counts = {target: len(times) for target, times in inside.items()}
+        latest_s = start_s + interval_s + _UNSEEN_SHARE * window_s
+        thin = {
+            target
+            for target, times in inside.items()
+            if len(times) < _LEAST_SHARE * expected or times[0] > latest_s
+        }
         interrupted = [target for target in thin if self._times[target][0] <= start_s]
         # A target that is new says little, but only where all are new is nothing known.
         if not interrupted and thin != set(counts):

@@ -125,6 +125,15 @@ async def test_requests_that_wait_without_a_first_token_are_not_idle() -> None:
     assert why(traffic.ttft_s) == "nothing was measured yet of 7 requests in flight"
 
 
+async def test_a_scrape_or_two_that_are_missing_do_not_blind() -> None:
+    for missing in ({55}, {30, 25}, {5, 0}):
+        ages_s = [age_s for age_s in range(300, -1, -5) if age_s not in missing]
+
+        traffic = await seen({Question.SCRAPES: scraped(ONE, ages_s=ages_s), Question.STARTED: [(ONE, 60)]})
+
+        assert number(traffic.arrivals_rps) == 1.0
+
+
 DOWN = [(ONE, 1), (OTHER, 0)]
 OLD = [300.0 - 5 * i for i in range(40)]
 BLIND: list[tuple[str, Mapping[Question, Reply], str]] = [
@@ -146,6 +155,16 @@ BLIND: list[tuple[str, Mapping[Question, Reply], str]] = [
         "gap",
         {Question.SCRAPES: scraped(ONE, ages_s=[*OLD, 6.0, 1.0])},
         "interrupted: 2 scrapes in 60 s, expected 12",
+    ),
+    (
+        "gap at the beginning",
+        {Question.SCRAPES: scraped(ONE, ages_s=[*OLD, *range(40, 0, -5)])},
+        "interrupted: 8 scrapes in 60 s, expected 12",
+    ),
+    (
+        "new, with most of the window",
+        {Question.SCRAPES: scraped(ONE, ages_s=range(40, 0, -5))},
+        "new to Prometheus: 8 scrapes in 60 s, expected 12",
     ),
     ("targets fail", {Question.TARGETS: httpx.Response(422, text="no")}, "HTTP 422: no"),
     (
