@@ -34,15 +34,15 @@ class SystemClock:
 
     def now_s(self) -> float:
         """Return the monotonic clock."""
-        return time.monotonic()  # noqa: TID251 - this is the one module
+        return time.monotonic()
 
     def wall_s(self) -> float:
         """Return the wall clock."""
-        return time.time()  # noqa: TID251 - this is the one module
+        return time.time()
 
     async def sleep(self, duration_s: float) -> None:
         """Sleep on the event loop."""
-        await asyncio.sleep(max(0.0, duration_s))  # noqa: TID251 - this is the one module
+        await asyncio.sleep(max(0.0, duration_s))
 
 
 class ScaledClock:
@@ -101,7 +101,7 @@ class VirtualClock:
     async def sleep(self, duration_s: float) -> None:
         """Wait until somebody moves the clock past the deadline."""
         if duration_s <= 0.0:
-            await asyncio.sleep(0)  # noqa: TID251 - lets other tasks run, takes no time
+            await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_s + duration_s, next(self._order), future))
@@ -123,7 +123,7 @@ class VirtualClock:
         # A task that was woken may wake others; a bounded number of turns lets such chains run out
         # without waiting for tasks that are blocked on real input or output.
         for _ in range(50):
-            await asyncio.sleep(0)  # noqa: TID251 - yields, takes no time
+            await asyncio.sleep(0)
 
 
 async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:

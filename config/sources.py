@@ -46,7 +46,7 @@ class Layer:
 
 def process_environment() -> Mapping[str, str]:
     """Return the variables of this process that concern Setpoint."""
-    return relevant(os.environ)  # noqa: TID251 - the one place that may
+    return relevant(os.environ)
 
 
 def relevant(environment: Mapping[str, str]) -> Mapping[str, str]:

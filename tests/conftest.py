@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 # Machines that run tests are shared: examples are not timed, and CI draws the same ones each time.
-settings.register_profile("setpoint", deadline=None, derandomize=bool(os.environ.get("CI")))  # noqa: TID251
+settings.register_profile("setpoint", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("setpoint")
 
 
@@ -33,7 +33,7 @@ async def _no_lost_task_exceptions(request: pytest.FixtureRequest) -> AsyncItera
 def shared_dir() -> Path:
     """Return the folder with reference data; skip where it is absent, fail in CI."""
     root = Path(__file__).resolve().parent.parent
-    path = Path(os.environ.get("SHARED_DIR", str(root.parent / "shared")))  # noqa: TID251 - tests only
+    path = Path(os.environ.get("SHARED_DIR", str(root.parent / "shared")))
     return path if path.is_dir() else _lacking(f"reference data are absent: {path} (set SHARED_DIR)")
 
 
@@ -70,6 +70,6 @@ def program() -> Callable[[str, str], str]:
 
 
 def _lacking(message: str) -> NoReturn:
-    if os.environ.get("CI"):  # noqa: TID251 - tests only
+    if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

@@ -39,7 +39,7 @@ def profile_of(settings: Settings) -> EngineProfile:
             "`embedded` is the synthetic engine of the demo",
         )
     if settings.profile == EMBEDDED:
-        from planner.simulation.profile import embedded_profile  # noqa: PLC0415 - only the demo's users need it
+        from planner.simulation.profile import embedded_profile
 
         return embedded_profile()
     return load_profile(settings.profile)

@@ -55,7 +55,7 @@ class Screen:
         if is_plain or not sys.stdout.isatty():
             yield
             return
-        from rich.live import Live  # noqa: PLC0415 - only where something is drawn
+        from rich.live import Live
 
         with Live(screen=True, auto_refresh=False) as live:
             self._live = live
@@ -174,7 +174,7 @@ class Screen:
         )
 
     def _draw(self, live: "Live") -> None:
-        from planner.simulation.view import render  # noqa: PLC0415 - rich, only where something is drawn
+        from planner.simulation.view import render
 
         frame = self.frame()
         if frame is not None:
@@ -182,12 +182,14 @@ class Screen:
             live.update(render(frame, size.width, height=size.height), refresh=True)
 
     def _print_line(self) -> None:
-        from planner.simulation.view import render_line  # noqa: PLC0415 - as above
+        from planner.simulation.view import render_line
 
         frame = self.frame()
         if frame is not None and self._last is not None:
             news = tuple(line for line in frame.reasons if line.time_of_day_s == self._last.now_s)
-            print(render_line(replace(frame, reasons=news)), flush=True)  # noqa: T201 - the demo's output
+            sys.stdout.write(render_line(replace(frame, reasons=news)) + "
+")
+            sys.stdout.flush()
 
 
 def _change(pool: PoolDecision, decision: Decision) -> str:

@@ -174,14 +174,14 @@ def _nearest(index: float) -> int:
 
 
 def _cubic(x: tuple[float, ...], y: tuple[float, ...]) -> Callable[[float], float]:
-    from scipy.interpolate import CubicSpline  # noqa: PLC0415 - half a second; only where curves are built
+    from scipy.interpolate import CubicSpline
 
     spline = CubicSpline(x, y)
     return lambda at: float(spline(at))
 
 
 def _surface(points: DecodePoints, values: tuple[float, ...]) -> NDArray[np.float64]:
-    from scipy.interpolate import griddata  # noqa: PLC0415 - as above
+    from scipy.interpolate import griddata
 
     usage, context = np.meshgrid(
         np.linspace(0.0, 1.0, _CELLS), np.linspace(0.0, max(points.context_tokens), _CELLS)

@@ -6,6 +6,9 @@ from planner.core.decision import Decision, Direction, PoolDecision, Reason, Rea
 
 Numbers = Mapping[str, float]
 
+# Factors are shown with two digits; one that would read 1.00 is not mentioned.
+_SHOWN = 0.005
+
 
 def headline(decision: Decision) -> str:
     """Return a decision in one line.
@@ -48,7 +51,7 @@ def _short(code: ReasonCode) -> str:
 
 def _load(_reason: Reason, n: Numbers) -> str:
     factor = n["correction_ratio"]
-    corrected = f" at a correction of {factor:.2f}" if abs(factor - 1.0) >= 0.005 else ""  # noqa: PLR2004 - two digits
+    corrected = f" at a correction of {factor:.2f}" if abs(factor - 1.0) >= _SHOWN else ""
     return (
         f"{n['arrivals_rps']:.2f} requests/s of {n['isl_tokens']:.0f} prompt and {n['osl_tokens']:.0f} "
         f"output tokens are {n['demand_tokens_per_s']:.0f} tokens/s{corrected}; one engine carries "

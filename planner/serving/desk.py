@@ -95,7 +95,7 @@ class Desk:
         Raises:
             ConfigError: If it cannot listen at this address and port.
         """
-        from planner.serving.server import Server  # noqa: PLC0415 - aiohttp costs 0.3 s and 30 MB
+        from planner.serving.server import Server
 
         server = Server(self.api, host=host, port=port)
         await server.start()

@@ -21,7 +21,7 @@ def rises_and_falls(counts: list[int]) -> bool:
 def test_demo_scales_both_pools_up_and_down_within_one_simulated_day() -> None:
     command = [str(SETPOINT), "demo", "--plain", "--speed", "90", "--duration", "41s"]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     assert done.returncode == 0, done.stderr
     seen = [tuple(int(n) for n in match.groups()) for match in LINE.finditer(done.stdout)]
@@ -35,7 +35,7 @@ def test_demo_scales_both_pools_up_and_down_within_one_simulated_day() -> None:
 def test_demo_refuses_a_duration_without_unit() -> None:
     command = [str(SETPOINT), "demo", "--duration", "20"]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 2
     assert "20" in done.stderr
