@@ -92,8 +92,7 @@ async def _demo(request: DemoRequest) -> int:
         stack.push_async_callback(server.stop)
         screen = Screen(desk, world, speed_ratio=request.speed_ratio, url=server.url)
         await _play(daemon, screen, request)
-    sys.stdout.write(screen.summary() + "
-")
+    sys.stdout.write(screen.summary() + "\n")
     return 0
 
 

@@ -187,8 +187,7 @@ class Screen:
         frame = self.frame()
         if frame is not None and self._last is not None:
             news = tuple(line for line in frame.reasons if line.time_of_day_s == self._last.now_s)
-            sys.stdout.write(render_line(replace(frame, reasons=news)) + "
-")
+            sys.stdout.write(render_line(replace(frame, reasons=news)) + "\n")
             sys.stdout.flush()
 
 
