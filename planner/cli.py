@@ -7,6 +7,7 @@ needs when it runs.
 import re
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
-
 
 app = typer.Typer(
     add_completion=False,
@@ -85,16 +85,21 @@ def _complain(text: str, *, code: int) -> int:
     return code
 
 
-_NEAR = re.compile(r" \(Possible options: (.+)\)$")
+_NEAR = re.compile(r"(\S+) \(Possible options: (.+)\)$")
 
 
 def _usage(message: str, arguments: Sequence[str]) -> str:
     """Put a complaint about the command line into one line that says what to do."""
-    text = _NEAR.sub(lambda match: f"; did you mean {match[1].replace(', ', ' or ')}?", message)
+    text = _NEAR.sub(_nearest, message)
     text = text.replace("Value error, ", "").rstrip(".").replace(". Did you mean", "; did you mean")
     known = {command.name for command in app.registered_commands}
     command = next((argument for argument in arguments if argument in known), "")
     return f"{text[:1].lower()}{text[1:]} (see setpoint {command}{' ' if command else ''}--help)"
+
+
+def _nearest(match: re.Match[str]) -> str:
+    best = get_close_matches(match[1], match[2].split(", "), n=1, cutoff=0.0)
+    return f"{match[1]}; did you mean {best[0]}?"
 
 
 _Url = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the running daemon.")]

@@ -5,7 +5,7 @@ One table says it. A flag that is not in the table is reached with `--set key=va
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
@@ -154,13 +154,14 @@ class Given:
 
     Attributes:
         file: The file that `--config` names.
-        values: What the flags of the table say, by flag name; those not given are absent.
+        values: What the flags of the table say, by flag name; those not given are absent. Not shown, like
+            `pairs`, since they may hold secrets.
         pairs: What `--set` says, as written.
     """
 
     file: Path | None = None
-    values: Mapping[str, object]
-    pairs: tuple[str, ...] = ()
+    values: Mapping[str, object] = field(repr=False)
+    pairs: tuple[str, ...] = field(default=(), repr=False)
 
 
 def takes_settings(flags: tuple[Flag, ...]) -> Callable[[Callable[..., int]], Callable[..., int]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from config.errors import ConfigError
 from config.load import Loaded, load
+from config.units import quoted
 from planner.commands.flags import ALL_FLAGS, Given
 
 
@@ -67,7 +68,7 @@ def _split(pair: str) -> tuple[str, str]:
     key, separator, value = pair.partition("=")
     if not separator or not key.strip():
         raise ConfigError(
-            "there is no key=value" if not pair.strip() else f"'{pair[:64]}' is not key=value",
+            "there is no key=value" if not pair.strip() else f"'{quoted(pair)}' is not key=value",
             key="--set",
             hint="write for example --set pools.decode.min_replicas=2",
         )

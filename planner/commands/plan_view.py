@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from config.load import Loaded
 from config.policies import policy_from
+from config.policy import Solver
 from config.sources import env_layer, file_layer, process_environment
 from planner.commands.assemble import profile_of
 from planner.commands.flags import Format, Given
@@ -28,6 +29,10 @@ _MOST_RPS = 1e6
 _MOST_TOKENS = 1e7
 # The most that settings allow: it stands in where no budget is given, and is then not applied.
 _STAND_IN_BUDGET = "1000000"
+_MODEL = {
+    Solver.THROUGHPUT: "TTFT is that of a prompt that does not wait: the throughput solver knows no queues. "
+    "ITL is at the mean load of an engine."
+}
 _LATENCY = {"prefill": "TTFT", "decode": "ITL"}
 
 
@@ -190,12 +195,9 @@ def text(plan: Plan) -> str:
         "\n".join(wrapped(reason, indent="  ", first="- ") for reason in plan.reasons),
         *(wrapped(f"Caution: {caution}", indent="  ") for caution in plan.cautions),
         _sensitivity_table(plan),
-        wrapped(
-            "TTFT is that of a prompt that does not wait: the throughput solver knows no queues. "
-            "ITL is at the mean load of an engine."
-        ),
+        wrapped(_MODEL.get(plan.request.policy.solver, "")),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _head(plan: Plan) -> str:

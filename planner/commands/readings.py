@@ -59,15 +59,19 @@ def foreseen(series: SeriesForecast | None, words: Callable[[float], str]) -> st
 
 
 def seen(observation: Observation) -> str:
-    """Return what was observed in one line."""
+    """Return what was observed in one line; what is not known is left to `unknowns`."""
     traffic = observation.traffic
-    parts = [
-        shown(traffic.arrivals_rps, rate) if isinstance(traffic.arrivals_rps, Value) else "load unknown",
-        f"prompts {shown(traffic.isl_tokens, tokens)}, outputs {shown(traffic.osl_tokens, tokens)}",
-        f"TTFT {shown(traffic.ttft_s, milliseconds)}, ITL {shown(traffic.itl_s, milliseconds)}",
-        *gauges(traffic),
+    named = (
+        ("", traffic.arrivals_rps, rate),
+        ("prompts ", traffic.isl_tokens, tokens),
+        ("outputs ", traffic.osl_tokens, tokens),
+        ("TTFT ", traffic.ttft_s, milliseconds),
+        ("ITL ", traffic.itl_s, milliseconds),
+    )
+    known = [
+        f"{name}{shown(reading, words)}" for name, reading, words in named if not isinstance(reading, Unknown)
     ]
-    return "; ".join(parts)
+    return ", ".join([*known, *gauges(traffic)]) or "nothing"
 
 
 def expected(forecast: Forecast | None) -> str:

@@ -1,0 +1,129 @@
+"""A person and a program see in `status` what a daemon holds, asked over a real socket."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from config.clock import VirtualClock
+from planner.commands.client import ask
+from planner.commands.status import status_of, text
+from planner.core.words import explain, headline
+from planner.serving.records import Actuated, Outcome, Record
+from planner.serving.status import Health, StatusBoard
+
+
+class Answered(Protocol):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Answered]
+
+
+def row(shown: str, name: str) -> list[str]:
+    return next(line for line in shown.splitlines() if line.startswith(f"{name} ")).split()
+
+
+def test_a_person_sees_engines_load_latency_and_health(setpoint: Run, daemon_url: str) -> None:
+    answered = setpoint("status", "--url", daemon_url)
+
+    assert answered.code == 0
+    assert answered.err == ""
+    assert "advising only for llama" in answered.out
+    assert "next decision in 12 s" in answered.out
+    assert row(answered.out, "prefill")[:5] == ["prefill", "3", "3", "3", "0"]
+    assert "5 of 8 GPUs are committed" in answered.out
+    assert row(answered.out, "load")[1:3] == ["20", "requests/s"]
+    assert row(answered.out, "TTFT") == ["TTFT", "150", "ms", "450", "ms", "150", "ms", "300", "ms"]
+    assert "source failing since its last try 0 s ago: prometheus did not answer" in answered.out
+    assert "parts ok: actuator" in answered.out
+    assert "- prefill: 20.00 requests/s of 2000 prompt" in answered.out
+
+
+def test_a_program_gets_the_json_of_the_daemon(setpoint: Run, daemon_url: str) -> None:
+    answered = setpoint("status", "--url", daemon_url, "--output", "json")
+
+    assert json.loads(answered.out).keys() == json.loads(ask(daemon_url, "/api/v1/state")).keys()
+    assert answered.err == ""
+
+
+def test_an_address_needs_no_protocol(setpoint: Run, daemon_url: str) -> None:
+    assert setpoint("status", "--url", daemon_url.removeprefix("http://")).code == 0
+
+
+def test_something_else_at_the_address_is_said_so(setpoint: Run, daemon_url: str) -> None:
+    answered = setpoint("status", "--url", f"{daemon_url}/elsewhere")
+
+    assert answered.code == 1
+    assert (
+        "answered 404 (there is nothing at /elsewhere/api/v1/state); is it a Setpoint daemon?" in answered.err
+    )
+
+
+def test_a_daemon_that_has_decided_nothing_yet_says_so(board: StatusBoard) -> None:
+    shown = text(board.status(explain=explain, headline=headline))
+
+    assert "No decision yet." in shown
+    assert "not ready: no tick yet" in shown
+
+
+def test_a_blind_daemon_says_what_it_cannot_see(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning[:4]:
+        board.take(record)
+
+    shown = text(board.status(explain=explain, headline=headline))
+
+    assert row(shown, "load")[1] == "unknown"
+    assert "load unknown: prometheus did not answer" in shown
+    assert "Decided" in shown
+    assert "holding: the offered load is not known (prometheus did not answer)" in shown
+
+
+def test_a_refused_decision_is_told(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning:
+        board.take(record)
+    board.take(
+        Actuated(
+            at_wall_s=0.0,
+            now_s=0.0,
+            target="llama",
+            replicas=(),
+            outcome=Outcome.REFUSED,
+            detail="quota exceeded",
+        )
+    )
+
+    assert "not scaled (refused): quota exceeded" in text(board.status(explain=explain, headline=headline))
+
+
+def test_a_loop_that_stopped_is_told_first(board: StatusBoard) -> None:
+    status = replace(
+        board.status(explain=explain, headline=headline),
+        alive=Health(is_ok=False, why="no tick for 100.0 s"),
+    )
+
+    assert "not alive: no tick for 100.0 s" in text(status).splitlines()[1]
+
+
+def test_text_from_a_daemon_cannot_drive_the_terminal(morning: Sequence[Record]) -> None:
+    board = StatusBoard(clock=VirtualClock(), version="1\x1b[2J", target="a\nb", advisory=True)
+    board.report("source", is_ok=False, detail="\x1b]0;title\x07")
+    for record in morning:
+        board.take(record)
+
+    shown = text(board.status(explain=explain, headline=headline))
+
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "a\\nb" in shown
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_the_status_fits_the_terminal(daemon_url: str, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert max(map(len, text(status_of(daemon_url)).splitlines())) <= int(columns)
