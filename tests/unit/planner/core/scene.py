@@ -1,7 +1,5 @@
 """A small deployment with closed-form curves, and one-line builders of what a step takes."""
 
-from collections.abc import Iterable
-
 from config.policy import (
     CorrectionPolicy,
     DecodePoints,
@@ -220,8 +218,3 @@ def say(decision: Decision, code: ReasonCode, name: str = "") -> str:
 def counts(decision: Decision) -> dict[str, int]:
     """Return the decided counts."""
     return dict(decision.replicas)
-
-
-def total(values: Iterable[int]) -> int:
-    """Return a sum, for readable asserts."""
-    return sum(values)
