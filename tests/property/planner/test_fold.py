@@ -359,7 +359,8 @@ def assert_ticks_at_a_fixed_rate(day: Day, *, intervals: int) -> None:
     begun = [round(record.now_s - record.duration_s, 6) for record in ticks]
 
     assert begun == [INTERVAL_S * (number + 1) for number in range(intervals)]
-    assert isinstance(day.records[-1], Stopped)
+    # The head of a file that the very last record filled may follow.
+    assert any(isinstance(record, Stopped) for record in day.records[-2:])
 
 
 def assert_nothing_is_removed_unseen(day: Day) -> None:
