@@ -107,7 +107,9 @@ def replicas_for(*, demand: float, capacity: float) -> int:
         0
     """
     load = demand / capacity
-    return min(math.ceil(load - 1e-9 * max(1.0, load)), _MOST_REPLICAS) if load > 0.0 else 0
+    if load >= _MOST_REPLICAS:
+        return _MOST_REPLICAS
+    return max(0, math.ceil(load - 1e-9 * max(1.0, load)))
 
 
 def _prefill(

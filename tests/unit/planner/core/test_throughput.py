@@ -11,7 +11,8 @@ from tests.unit.planner.core.scene import PROFILE, policy, pool
     ("demand", "capacity", "replicas"),
     [
         pytest.param(0.0, 2.0, 0, id="nothing"),
-        pytest.param(1e-12, 2.0, 1, id="next to nothing"),
+        pytest.param(1e-12, 2.0, 0, id="rounding noise above nothing"),
+        pytest.param(1e-6, 2.0, 1, id="next to nothing"),
         pytest.param(4.0, 2.0, 2, id="exactly two"),
         pytest.param(4.001, 2.0, 3, id="a little more than two"),
         pytest.param(0.1 * 3, 0.1, 3, id="rounding noise buys no GPU"),
