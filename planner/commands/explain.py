@@ -1,13 +1,14 @@
 """`setpoint explain`: why were the last decisions made, in words, from a daemon or from its journal?"""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from config.clock import SystemClock
-from config.errors import ConfigError, ObservationError
+from config.errors import ConfigError, Malformed, ObservationError
 from config.units import duration_s, quoted
 from connectors.base import Observation
 from planner.commands.client import ask
@@ -19,8 +20,8 @@ from planner.core.decision import Demand, StepKind
 from planner.core.words import explain, headline
 from planner.serving.api import Decisions
 from planner.serving.codec import from_json, to_jsonable
-from planner.serving.reader import UnreadLine, journal_files, read_journal_file
-from planner.serving.records import Stepped
+from planner.serving.reader import UnreadLine, journal_files
+from planner.serving.records import Stepped, from_line
 from planner.serving.status import DecisionView, Status, view
 from predictors.base import Forecast
 
@@ -68,6 +69,16 @@ class Choice:
     last: int | None = None
     at_wall_s: float | None = None
 
+    @property
+    def count(self) -> int | None:
+        """How many are wanted; None wants the newest and the last notable one."""
+        return self.last if self.at_wall_s is None else self.last or 1
+
+    @property
+    def until_wall_s(self) -> float:
+        """No decision after this time is wanted."""
+        return math.inf if self.at_wall_s is None else self.at_wall_s
+
 
 def choice_of(*, last: str | None, at: str | None) -> Choice:
     """Read a choice from the flags of the command line.
@@ -81,17 +92,25 @@ def choice_of(*, last: str | None, at: str | None) -> Choice:
     )
 
 
-def chosen(explained: Iterable[Explained], choice: Choice) -> tuple[Explained, ...]:
-    """Choose from decisions in the order of time; looks that changed nothing are passed over."""
-    steps = [step for step in explained if not step.is_quiet_look]
-    if choice.at_wall_s is not None:
-        steps = [step for step in steps if step.view.at_wall_s <= choice.at_wall_s]
-        return tuple(steps[-(choice.last or 1) :])
-    if choice.last is not None:
-        return tuple(steps[-choice.last :])
-    notable = next((step for step in reversed(steps) if step.is_notable), None)
-    newest = steps[-1:]
-    return tuple([notable, *newest] if notable is not None and notable not in newest else newest)
+def chosen(newest_first: Iterable[Explained], choice: Choice) -> tuple[Explained, ...]:
+    """Choose from decisions, reading no more of them than needed; looks that changed nothing are passed over.
+
+    Args:
+        newest_first: The decisions, the newest first.
+        choice: Which of them.
+
+    Returns:
+        The chosen ones, the oldest first.
+    """
+    found: list[Explained] = []
+    for step in newest_first:
+        if step.is_quiet_look or step.view.at_wall_s > choice.until_wall_s:
+            continue
+        if not found or step.is_notable or choice.count is not None:
+            found.append(step)
+        if len(found) == choice.count or (choice.count is None and step.is_notable):
+            break
+    return tuple(reversed(found))
 
 
 def from_daemon(url: str) -> tuple[Explained, ...]:
@@ -109,29 +128,35 @@ def from_daemon(url: str) -> tuple[Explained, ...]:
 def from_journal(
     path: Path, choice: Choice, *, report: Callable[[UnreadLine], None]
 ) -> tuple[Explained, ...]:
-    """Read the decisions of a journal, no older files than the choice needs.
+    """Read the decisions of a journal from its end, no more of them than the choice needs.
 
     Raises:
         ConfigError: If there is no such journal.
     """
-    found: tuple[Explained, ...] = ()
-    for file in reversed(journal_files(path)):
-        found = chosen((*_steps(file, report), *found), choice)
-        if _is_enough(found, choice):
-            break
-    return found
+    files = reversed(journal_files(path))
+    return chosen(chain.from_iterable(_newest_first(file, report) for file in files), choice)
 
 
-def _steps(file: Path, report: Callable[[UnreadLine], None]) -> list[Explained]:
+def _newest_first(file: Path, report: Callable[[UnreadLine], None]) -> Iterator[Explained]:
     try:
-        records = [*read_journal_file(file, report=report)]
+        lines = file.read_bytes().split(b"\n")
     except OSError as error:
         raise ConfigError(
             f"the journal cannot be read: {error.strerror}",
             key=str(file),
             hint="name the file that `journal.path` names",
         ) from error
-    return [_explained(record) for record in records if isinstance(record, Stepped)]
+    for number in range(len(lines), 0, -1):
+        line = lines[number - 1]
+        if not line.strip():
+            continue
+        try:
+            record = from_line(line)
+        except Malformed as error:
+            report(UnreadLine(path=file, line_number=number, why=str(error)))
+            continue
+        if isinstance(record, Stepped):
+            yield _explained(record)
 
 
 def show_explained(source: str | Path, choice: Choice, output: Format) -> tuple[str, tuple[str, ...]]:
@@ -150,7 +175,7 @@ def show_explained(source: str | Path, choice: Choice, output: Format) -> tuple[
     if isinstance(source, Path):
         found = from_journal(source, choice, report=unread.append)
     else:
-        found = chosen(from_daemon(source), choice)
+        found = chosen(reversed(from_daemon(source)), choice)
     warnings = [str(line) for line in unread[:_FEW_UNREAD]]
     if len(unread) > _FEW_UNREAD:
         warnings.append(f"{len(unread) - _FEW_UNREAD} more lines were skipped")
@@ -234,12 +259,6 @@ def _with_state(one: DecisionView, status: Status) -> Explained:
         return Explained(view=one)
     seen_then = status.observation if status.look is None else None
     return Explained(view=one, observation=seen_then, forecast=status.forecast)
-
-
-def _is_enough(found: Sequence[Explained], choice: Choice) -> bool:
-    if choice.at_wall_s is not None or choice.last is not None:
-        return len(found) >= (choice.last or 1)
-    return any(one.is_notable for one in found)
 
 
 def _demand(demand: Demand) -> str:
