@@ -51,7 +51,7 @@ def read_document(path: Path) -> Document:
         raise ConfigError(
             "the file is empty",
             key=str(path),
-            hint="start from the sample that `setpoint config --sample` prints",
+            hint="start from the sample that `setpoint config sample` prints",
         )
     return _parse_toml(path, text) if suffix == _TOML_SUFFIX else _parse_yaml(path, text)
 

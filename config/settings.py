@@ -103,7 +103,7 @@ class SizingSettings(BaseModel):
     )
     quantile: _Quantile | None = Field(
         default=None,
-        description="Quantile of the load forecast that is sized for, 0.5 to 0.999; null sizes for its mean.",
+        description="Quantile of forecast arrivals that is sized for, 0.5 to 0.999; null sizes for the mean.",
     )
 
 

@@ -90,12 +90,13 @@ def length(reading: Reading) -> Reading:
 
 
 def forecast_demand(forecast: Forecast | None, sight: Sight, *, level_ratio: float | None) -> Demand | None:
-    """Return the operating point of a forecast at a quantile; None where the forecast cannot be used."""
+    """Return the operating point of a forecast, its arrivals at a quantile; None where it cannot be used."""
     if forecast is None:
         return None
     arrivals = _at(forecast.arrivals_rps, level_ratio, most=MOST_RPS)
-    isl = _length_at(forecast.isl_tokens, level_ratio, sight.lengths.isl_tokens)
-    osl = _length_at(forecast.osl_tokens, level_ratio, sight.lengths.osl_tokens)
+    # Uncertainty enters once, with the arrivals; quantiles of all three at once would stack margins.
+    isl = _length_at(forecast.isl_tokens, sight.lengths.isl_tokens)
+    osl = _length_at(forecast.osl_tokens, sight.lengths.osl_tokens)
     if arrivals is None or isl is None or osl is None:
         return None
     return Demand(arrivals_rps=arrivals, isl_tokens=isl, osl_tokens=osl)
@@ -120,10 +121,10 @@ def _at(series: SeriesForecast, level_ratio: float | None, *, most: float) -> fl
     return value if math.isfinite(value) and 0.0 <= value <= most else None
 
 
-def _length_at(series: SeriesForecast | None, level_ratio: float | None, last: float | None) -> float | None:
+def _length_at(series: SeriesForecast | None, last: float | None) -> float | None:
     if series is None:
         return last or 0.0
-    value = _at(series, level_ratio, most=MOST_TOKENS)
+    value = _at(series, None, most=MOST_TOKENS)
     # A forecast of less than a token says that the predictor knows nothing, not that prompts are empty.
     return last or 0.0 if value is not None and value < 1.0 else value
 

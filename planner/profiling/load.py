@@ -36,6 +36,7 @@ _FORMS = {
     ),
     "decode": ("selected_decode_interpolation/raw_data.npz", "decode_raw_data.json", "decode.npz"),
 }
+_MERGED = {"prefill.npz", "decode.npz"}
 # A cubic spline needs four points; a surface needs a triangle with something inside.
 _LEAST_POINTS = 4
 _MS_PER_S = 1000.0
@@ -67,10 +68,15 @@ def load_profile(where: str | Path) -> EngineProfile:
             + ")",
         )
     row = _row_filter(wanted)
+    prefill, decode = _find(folder, "prefill"), _find(folder, "decode")
+    if row and not {prefill.name, decode.name} & _MERGED:
+        raise ConfigError(
+            f"{folder} holds no merged matrix to pick {wanted!r} from", key="profile", hint="leave out the #…"
+        )
     return EngineProfile(
         name=folder.resolve().name + (f"#{wanted}" if wanted else ""),
-        prefill=_prefill_points(_find(folder, "prefill"), row),
-        decode=_decode_points(_find(folder, "decode"), row),
+        prefill=_prefill_points(prefill, row),
+        decode=_decode_points(decode, row),
     )
 
 

@@ -339,3 +339,8 @@ def test_every_good_profile_makes_curves(tmp_path: Path) -> None:
     curve = decode_curve(load_profile(write(tmp_path)))
 
     assert curve.at(concurrency=2.0, context_tokens=5000.0).itl_s > 0.0
+
+
+def test_a_row_is_not_picked_where_there_are_no_rows(shared_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="no merged matrix to pick 'tp=4' from"):
+        load_profile(f"{shared_dir / 'profiles' / 'h100-llama-3.3-70b-fp8-tp4'}#tp=4")
