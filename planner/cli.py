@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from config.errors import ConfigError, SetpointError
+from config.process import keep_small
 from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    keep_small()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
