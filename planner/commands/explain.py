@@ -10,7 +10,6 @@ from pathlib import Path
 from config.clock import SystemClock
 from config.errors import ConfigError, Malformed, ObservationError
 from config.units import duration_s, quoted
-from connectors.base import Observation
 from planner.commands.client import ask
 from planner.commands.flags import Format
 from planner.commands.output import as_json, clock_time, milliseconds, wrapped
@@ -22,11 +21,9 @@ from planner.serving.api import Decisions
 from planner.serving.codec import from_json, to_jsonable
 from planner.serving.reader import UnreadLine, journal_files
 from planner.serving.records import Stepped, from_line
-from planner.serving.status import DecisionView, Status, view
-from predictors.base import Forecast
+from planner.serving.status import DecisionView, view
 
-_DECISIONS = "/api/v1/decisions?limit=500"
-_STATE = "/api/v1/state"
+_DECISIONS = "/api/v1/decisions?limit=100"
 _LABEL_WIDTH = 10
 _FEW_UNREAD = 3
 _MOST = 10_000
@@ -37,14 +34,10 @@ class Explained:
     """One decision and what it rested on.
 
     Attributes:
-        view: The decision with its words.
-        observation: What was seen; None where the source does not keep it.
-        forecast: What was expected; None where there was none or the source does not keep it.
+        view: The decision with its words, what was seen and what was expected.
     """
 
     view: DecisionView
-    observation: Observation | None = None
-    forecast: Forecast | None = None
 
     @property
     def is_notable(self) -> bool:
@@ -114,15 +107,14 @@ def chosen(newest_first: Iterable[Explained], choice: Choice) -> tuple[Explained
 
 
 def from_daemon(url: str) -> tuple[Explained, ...]:
-    """Ask a daemon for its decisions; it keeps what it saw of the newest only.
+    """Ask a daemon for its newest decisions.
 
     Raises:
         ConfigError: If the address is not one.
         ObservationError: If no daemon answers there.
     """
     decisions = from_json(Decisions, ask(url, _DECISIONS)).decisions
-    status = from_json(Status, ask(url, _STATE))
-    return tuple(_with_state(one, status) for one in decisions)
+    return tuple(Explained(view=one) for one in decisions)
 
 
 def from_journal(
@@ -192,11 +184,9 @@ def text(one: Explained) -> str:
     decision = one.view.decision
     head = f"{clock_time(one.view.at_wall_s)}  {one.view.kind}{'  (hold)' if decision.is_hold else ''}"
     lines = [head]
-    if one.observation is not None:
-        lines.append(_line("seen", seen(one.observation)))
-        lines += [_line("", why) for why in unknowns(one.observation)]
-    if one.forecast is not None or one.observation is not None:
-        lines.append(_line("forecast", expected(one.forecast)))
+    lines.append(_line("seen", seen(one.view.observation)))
+    lines += [_line("", why) for why in unknowns(one.view.observation)]
+    lines.append(_line("forecast", expected(one.view.forecast)))
     if decision.demand is not None:
         lines.append(_line("sized for", _demand(decision.demand)))
     lines.append(_line("decided", one.view.headline.removeprefix("hold: ")))
@@ -250,15 +240,7 @@ def _iso_s(words: str) -> float:
 
 def _explained(record: Stepped) -> Explained:
     made = view(record, explain=explain, headline=headline)
-    return Explained(view=made, observation=record.observation, forecast=record.forecast)
-
-
-def _with_state(one: DecisionView, status: Status) -> Explained:
-    newest = status.decision
-    if newest is None or one.at_wall_s != newest.at_wall_s:
-        return Explained(view=one)
-    seen_then = status.observation if status.look is None else None
-    return Explained(view=one, observation=seen_then, forecast=status.forecast)
+    return Explained(view=made)
 
 
 def _demand(demand: Demand) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from planner.core.decision import StepKind
 from planner.serving.codec import to_json
-from planner.serving.journal import RING_RECORDS, Journal
+from planner.serving.journal import Journal
 from planner.serving.metrics import CONTENT_TYPE, Metrics
 from planner.serving.records import Stepped
 from planner.serving.status import DecisionView, Explain, Headline, Health, StatusBoard, view
@@ -19,7 +19,9 @@ from planner.serving.status import DecisionView, Explain, Headline, Health, Stat
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 
-DEFAULT_LIMIT = 50
+DEFAULT_LIMIT = 20
+# A larger answer would keep the loop from its work for longer than a tick may wait.
+MOST_LIMIT = 100
 
 INDEX = """\
 Setpoint {version}, scaling {target}
@@ -175,9 +177,9 @@ def _parse(query: Query) -> _Filter:
 
 
 def _limit(text: str) -> int:
-    if re.fullmatch("[1-9][0-9]{0,4}", text) and int(text) <= RING_RECORDS:
+    if re.fullmatch("[1-9][0-9]{0,4}", text) and int(text) <= MOST_LIMIT:
         return int(text)
-    raise ValueError(f"limit: expected a whole number from 1 to {RING_RECORDS}, found {text[:40]!r}")
+    raise ValueError(f"limit: expected a whole number from 1 to {MOST_LIMIT}, found {text[:40]!r}")
 
 
 def _since(text: str) -> float:

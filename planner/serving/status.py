@@ -5,7 +5,7 @@ classes are what it says to a reader; they are written as JSON as they are.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.clock import Clock
 from config.policy import Policy, Role, Targets
@@ -64,7 +64,7 @@ class PolicySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionView:
-    """One decision with its words."""
+    """One decision with its words, and what it rested on (distributions left out: they are long)."""
 
     at_wall_s: float
     kind: StepKind
@@ -72,6 +72,8 @@ class DecisionView:
     words: tuple[str, ...]
     duration_s: float
     decision: Decision
+    observation: Observation
+    forecast: Forecast | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,8 @@ class StatusBoard:
 
 
 def view(record: Stepped, *, explain: Explain, headline: Headline) -> DecisionView:
-    """Return a step's decision with its words."""
+    """Return a step's decision with its words, and what it rested on."""
+    traffic = replace(record.observation.traffic, isl_histogram=None, osl_histogram=None)
     return DecisionView(
         at_wall_s=record.at_wall_s,
         kind=record.kind,
@@ -211,6 +214,8 @@ def view(record: Stepped, *, explain: Explain, headline: Headline) -> DecisionVi
         words=explain(record.decision),
         duration_s=record.duration_s,
         decision=record.decision,
+        observation=replace(record.observation, traffic=traffic),
+        forecast=record.forecast,
     )
 
 
