@@ -1,9 +1,7 @@
 """A daemon between a real Prometheus, a real etcd and frontends of the test's own."""
 
 import asyncio
-import os
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,23 +11,13 @@ from connectors.virtual.environment import EtcdEnvironment, VirtualDecision
 from connectors.virtual.etcd_client import EtcdOptions
 from tests.e2e.frontend import Frontend
 from tests.e2e.scene import Scene
-from tests.e2e.servers import CLOCK, NAMESPACE, Etcd, Prometheus, Setpoint
-
-
-def _require(name: str, package: str) -> None:
-    if shutil.which(name) is not None:
-        return
-    message = f"{name} is not installed (Debian: {package})"
-    if os.environ.get("CI"):  # noqa: TID251 - tests only
-        pytest.fail(message)
-    pytest.skip(message)
+from tests.e2e.servers import CLOCK, NAMESPACE, SCRIPT, Etcd, Prometheus, Setpoint
 
 
 @pytest.fixture
-async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
+async def etcd(tmp_path: Path, program: Callable[[str, str], str]) -> AsyncIterator[Etcd]:
     """An etcd with an environment behind it that carries out every decision at once."""
-    _require("etcd", "etcd-server")
-    server = Etcd(tmp_path)
+    server = Etcd(tmp_path, program("etcd", "etcd-server"))
     environment = EtcdEnvironment(
         EtcdOptions(endpoints=(server.url,), timeout_s=1.0), dynamo_namespace=NAMESPACE
     )
@@ -47,15 +35,16 @@ async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
 
 
 @pytest.fixture
-async def scene(shared_dir: Path, tmp_path: Path, etcd: Etcd) -> AsyncIterator[Scene]:
+async def scene(
+    shared_dir: Path, tmp_path: Path, etcd: Etcd, program: Callable[[str, str], str]
+) -> AsyncIterator[Scene]:
     """All of them; Prometheus and the daemon are started by the test."""
-    _require("prometheus", "prometheus")
     found = Scene(
         shared=shared_dir,
         frontend=Frontend(),
-        prometheus=Prometheus(tmp_path),
+        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
         etcd=etcd,
-        setpoint=Setpoint(tmp_path),
+        setpoint=Setpoint(tmp_path, SCRIPT),
     )
     async with AsyncExitStack() as stack:
         for end in (found.frontend.stop, found.prometheus.kill, found.setpoint.kill):

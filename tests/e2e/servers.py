@@ -3,9 +3,9 @@
 import asyncio
 import base64
 import json
-import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -19,8 +19,11 @@ from planner.serving.reader import UnreadLine, read_journal
 from planner.serving.records import Record, Stepped
 
 CLOCK = SystemClock()
+SCRIPT = str(Path(sys.executable).parent / "setpoint")
 NAMESPACE = "llm"
 SCRAPE_INTERVAL = "250ms"
+# Unused; made once, since httpx would make one for every client.
+_TLS = ssl.create_default_context()
 _GATEWAY_PREFIX = f"v1/{NAMESPACE}/planner/"
 
 
@@ -43,8 +46,9 @@ def free_port() -> int:
 class Process:
     """A program with a port and a folder of its own, whose words go to a file there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str) -> None:
         self.folder = folder
+        self.program = program
         self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -60,10 +64,10 @@ class Process:
     def _log(self) -> Path:
         return self.folder / f"{type(self).__name__.lower()}.log"
 
-    async def spawn(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
+    async def spawn(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdout=log, stderr=log, env=environment, cwd=self.folder
+                self.program, *arguments, stdout=log, stderr=log, env=environment, cwd=self.folder
             )
 
     async def kill(self) -> None:
@@ -92,7 +96,7 @@ class Process:
             return False
 
     async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=_TLS) as http:
             return await http.get(self.url + path)
 
 
@@ -110,7 +114,6 @@ class Prometheus(Process):
             text = json.dumps({"global": pace, "scrape_configs": [job]})
             (self.folder / "prometheus.yml").write_text(text, encoding="utf-8")
         await self.spawn(
-            _program("prometheus"),
             f"--config.file={self.folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
@@ -129,7 +132,6 @@ class Etcd(Process):
         urls = ("--listen-client-urls", self.url, "--advertise-client-urls", self.url)
         peers = ("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer)
         await self.spawn(
-            _program("etcd"),
             *("--data-dir", str(self.folder / "etcd"), "--name", "test", "--initial-cluster", f"test={peer}"),
             *urls,
             *peers,
@@ -140,7 +142,7 @@ class Etcd(Process):
     async def stored(self) -> dict[str, str]:
         """Return the keys of the virtual connector by their short names."""
         body = {"key": _base64(_GATEWAY_PREFIX), "range_end": _base64(_GATEWAY_PREFIX[:-1] + "0")}
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=_TLS) as http:
             answer = (await http.post(f"{self.url}/v3/kv/range", json=body)).json()
         return {
             base64.b64decode(item["key"]).decode().removeprefix(_GATEWAY_PREFIX): (
@@ -151,7 +153,7 @@ class Etcd(Process):
 
     async def store(self, **numbers: int) -> None:
         """Write keys of the virtual connector, as an earlier planner did."""
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=_TLS) as http:
             for name, number in numbers.items():
                 body = {"key": _base64(_GATEWAY_PREFIX + name), "value": _base64(str(number))}
                 (await http.post(f"{self.url}/v3/kv/put", json=body)).raise_for_status()
@@ -168,16 +170,13 @@ class Etcd(Process):
 class Setpoint(Process):
     """The daemon, from its console script."""
 
-    journal: Path
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.journal = folder / "journal.jsonl"
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
 
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it under this environment alone; return once it is healthy."""
-        script = Path(sys.executable).parent / "setpoint"
-        await self.spawn(str(script), "run", *arguments, environment=environment or {})
+        await self.spawn("run", *arguments, environment=environment or {})
         await until(lambda: self.is_fine("/healthz"), "Setpoint is healthy")
 
     async def read(self, path: str) -> Any:  # noqa: ANN401 - JSON
@@ -220,12 +219,6 @@ class Setpoint(Process):
 
     def steps(self) -> list[Stepped]:
         return [record for record in self.records() if isinstance(record, Stepped)]
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None, f"{name} is not installed"
-    return found
 
 
 def _base64(text: str) -> str:
