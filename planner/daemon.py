@@ -226,8 +226,9 @@ class Daemon:
     async def _observe_and_decide(self, kind: StepKind, pace: Pace) -> None:
         began_s, is_look = self._clock.now_s(), kind is StepKind.LOOK
         window_s = min(_LOOK_WINDOWS * pace.look_interval_s, pace.interval_s) if is_look else 0.0
-        # A look that waits for an answer must not delay the tick.
-        limit_s = min(pace.deadline_s, self._due_s - began_s) if is_look else pace.deadline_s
+        # A look that waits for an answer delays the tick by less than another look.
+        left_s = max(self._due_s - began_s, pace.look_interval_s)
+        limit_s = min(pace.deadline_s, left_s) if is_look else pace.deadline_s
         observation = await self._eyes.observe(window_s or pace.interval_s, limit_s=limit_s)
         now_s = self._clock.now_s()
         decision = await self._decide(observation, now_s=now_s, kind=kind)

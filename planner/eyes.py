@@ -9,6 +9,9 @@ from connectors.base import Actuator, Fleet, MetricsSource, Observation, Traffic
 from planner.attempt import attempt, tell, words
 from planner.serving.desk import Desk
 
+# Connectors bound their time by the same deadline and then hand over what they have; it is waited for.
+_GRACE_RATIO = 1.05
+
 
 class Eyes:
     """What sees traffic and fleet.
@@ -31,11 +34,12 @@ class Eyes:
 
         Args:
             window_s: How far back traffic is read.
-            limit_s: Longest time for both together.
+            limit_s: Longest time for both together, but for a moment of grace.
         """
+        wait_s = limit_s * _GRACE_RATIO
         traffic, fleet = await asyncio.gather(
-            attempt(lambda: within(self._clock, self._source.observe(window_s), limit_s)),
-            attempt(lambda: within(self._clock, self._actuator.read(), limit_s)),
+            attempt(lambda: within(self._clock, self._source.observe(window_s), wait_s)),
+            attempt(lambda: within(self._clock, self._actuator.read(), wait_s)),
         )
         return Observation(traffic=self._traffic(traffic, window_s=window_s), fleet=self._fleet(fleet))
 

@@ -42,6 +42,7 @@ from planner.serving.status import StatusBoard
 from planner.simulation.profile import embedded_profile
 
 INTERVAL_S = 30.0
+LOOK_INTERVAL_S = 10.0
 STARTUP_S = 45.0
 DRAIN_S = 40.0
 PROFILE = embedded_profile()
@@ -204,7 +205,7 @@ def asked_for(budget_gpus: int) -> Settings:
         "targets.ttft": "300ms",
         "targets.itl": "25ms",
         "budget_gpus": str(budget_gpus),
-        "look_interval": "10s",
+        "look_interval": f"{LOOK_INTERVAL_S:g}s",
         "startup": f"{STARTUP_S:g}s",
         "actuate": "true",
         "pools.decode.gpus_per_engine": "2",
@@ -279,7 +280,7 @@ def daemon_of(stage: Stage, planner: Planner, budgets: list[int], path: Path) ->
         explain=explain,
         headline=headline,
     )
-    pace = Pace(interval_s=INTERVAL_S, look_interval_s=10.0, deadline_s=24.0, actuate=True)
+    pace = Pace(interval_s=INTERVAL_S, look_interval_s=LOOK_INTERVAL_S, deadline_s=24.0, actuate=True)
     parts = Parts(source=stage, actuator=stage, desk=desk, clock=stage.clock)
     daemons.append(Daemon(planner, parts, pace, reload=reload))
     return daemons[0]
@@ -356,9 +357,13 @@ def test_the_loop_equals_the_fold_over_its_journal_and_keeps_its_promises(scenes
 
 def assert_ticks_at_a_fixed_rate(day: Day, *, intervals: int) -> None:
     ticks = [record for _, record in steps_of(day) if record.kind is StepKind.TICK]
-    begun = [round(record.now_s - record.duration_s, 6) for record in ticks]
+    late_s = [
+        record.now_s - record.duration_s - INTERVAL_S * number for number, record in enumerate(ticks, 1)
+    ]
 
-    assert begun == [INTERVAL_S * (number + 1) for number in range(intervals)]
+    assert len(ticks) == intervals
+    # A look that hangs may delay a tick, by less than another look, and not the ticks after it.
+    assert all(-1e-6 < late < LOOK_INTERVAL_S for late in late_s)
     # The head of a file that the very last record filled may follow.
     assert any(isinstance(record, Stopped) for record in day.records[-2:])
 

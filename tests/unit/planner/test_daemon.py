@@ -265,18 +265,30 @@ async def test_looks_that_take_time_do_not_move_the_tick() -> None:
     await rig.stop()
 
 
-async def test_a_look_that_hangs_ends_where_the_tick_begins() -> None:
+async def test_a_look_that_hangs_delays_the_tick_by_less_than_another_look() -> None:
     rig = await started()
     await rig.clock.advance(24.0)
     rig.source.hang()
     await rig.clock.advance(7.0)
     rig.source.release()
-    await rig.clock.advance(0.0)
+    await rig.clock.advance(29.0)
 
-    (tick,) = rig.steps()
-    assert rig.times(StepKind.LOOK)[-1] == 30.0
-    assert (tick.now_s, tick.duration_s) == (31.0, 1.0)
-    assert not tick.decision.is_hold
+    first, second = rig.steps()
+    assert rig.times(StepKind.LOOK)[5] == pytest.approx(30.25)
+    assert first.now_s - first.duration_s == pytest.approx(30.25)
+    assert not first.decision.is_hold
+    assert second.now_s == 60.0
+    await rig.stop()
+
+
+async def test_what_a_source_hands_over_at_its_own_deadline_is_not_lost() -> None:
+    rig = await started(without_looks(), rps=BUSY)
+    rig.source.delays_s = [24.0]
+
+    await rig.clock.advance(60.0)
+
+    assert not rig.steps()[0].decision.is_hold
+    assert rig.times() == [54.0, 60.0]
     await rig.stop()
 
 
@@ -370,15 +382,15 @@ async def test_a_source_that_hangs_costs_its_deadline_and_ends_in_an_explained_h
     rig = await started(without_looks(), rps=BUSY)
     rig.source.hang()
 
-    await rig.clock.advance(54.0)
+    await rig.clock.advance(55.2)
     rig.source.release()
-    await rig.clock.advance(6.0)
+    await rig.clock.advance(4.8)
 
     held, seen = rig.steps()
-    assert held.now_s == 54.0
+    assert held.now_s == pytest.approx(55.2)
     assert held.decision.is_hold
     assert codes(held) == {ReasonCode.BLIND_ARRIVALS}
-    assert details(held) == "the source failed: no answer within 24 s"
+    assert details(held) == "the source failed: no answer within 25.2 s"
     assert not seen.decision.is_hold
     await rig.stop()
 
@@ -387,14 +399,14 @@ async def test_an_actuator_that_hangs_costs_its_deadline_and_ends_in_an_explaine
     rig = await started(without_looks(), rps=BUSY)
     rig.actuator.hang()
 
-    await rig.clock.advance(54.0)
+    await rig.clock.advance(55.2)
     rig.actuator.release()
-    await rig.clock.advance(6.0)
+    await rig.clock.advance(4.8)
 
     held, seen = rig.steps()
-    assert held.now_s == 54.0
+    assert held.now_s == pytest.approx(55.2)
     assert codes(held) == {ReasonCode.BLIND_FLEET}
-    assert details(held) == "no answer within 24 s"
+    assert details(held) == "no answer within 25.2 s"
     assert dict(held.decision.replicas) == {"prefill": 1, "decode": 1}
     assert not seen.decision.is_hold
     await rig.stop()
@@ -405,10 +417,10 @@ async def test_both_sides_hanging_share_one_deadline() -> None:
     rig.source.hang()
     rig.actuator.hang()
 
-    await rig.clock.advance(54.0)
+    await rig.clock.advance(55.2)
 
     (held,) = rig.steps()
-    assert held.now_s == 54.0
+    assert held.now_s == pytest.approx(55.2)
     assert codes(held) == {ReasonCode.BLIND_ARRIVALS, ReasonCode.BLIND_FLEET}
     rig.source.release()
     rig.actuator.release()
