@@ -5,6 +5,7 @@ the loop.
 """
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -13,11 +14,13 @@ from planner.serving.api import Api
 from planner.serving.journal import Journal
 from planner.serving.metrics import Metrics
 from planner.serving.records import Actuated, Outcome, Record, Reloaded, Started, Stepped
-from planner.serving.status import Explain, Headline, Health, StatusBoard
+from planner.serving.status import Explain, Headline, StatusBoard
 from planner.serving.steplog import log_step
 
 if TYPE_CHECKING:
     from planner.serving.server import Server
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Desk:
@@ -58,18 +61,21 @@ class Desk:
     def failed(self, part: str, error: BaseException) -> None:
         """Take note of an error in a part of the daemon.
 
-        It is told once while it stays the same, so that an outage does not fill the log; each is counted.
+        It is told once while it stays the same but for its numbers (an age grows), so that an outage does not
+        fill the log; each is counted.
 
         Args:
             part: Which part: `source`, `actuator`, `predictor`, `step`, …
             error: What was raised.
         """
-        known = self.board.parts.get(part)
-        trouble = Health(is_ok=False, why=str(error))
-        self.board.report(part, is_ok=False, detail=trouble.why)
+        known, why = self.board.parts.get(part), str(error)
+        is_known = (
+            known is not None and not known.is_ok and _NUMBER.sub("", known.why) == _NUMBER.sub("", why)
+        )
+        self.board.report(part, is_ok=False, detail=why)
         self.metrics.error(part)
-        level = logging.DEBUG if known == trouble else logging.WARNING
-        self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=trouble.why)
+        level = logging.DEBUG if is_known else logging.WARNING
+        self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=why)
 
     def crashed(self, part: str, error: BaseException) -> None:
         """Take note of an error that nobody expected, with its traceback."""

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from config.clock import VirtualClock
+from config.errors import Stale
 from config.policy import Role
 from connectors.base import PoolReplicas
 from planner.core.decision import Decision
@@ -144,6 +145,14 @@ def test_a_part_in_trouble_is_counted_shown_and_told_and_so_is_its_recovery(offi
         'warning trouble  part=source  error=TimeoutError  why="no answer in 5 s"',
         "info    works again  part=source",
     ]
+
+
+def test_an_outage_whose_age_grows_is_told_once(office: Office) -> None:
+    for age_s in (17, 20.5, 23):
+        office.desk.failed("source", Stale(f"stale: the newest scrape is {age_s} s old"))
+
+    assert len(office.lines) == 1
+    assert office.desk.board.parts["source"].why == "stale: the newest scrape is 23 s old"
 
 
 def test_an_outage_is_told_once_and_again_when_it_changes(office: Office) -> None:
