@@ -31,7 +31,8 @@ class SourceOptions:
         percentile_ratio: Share of requests that the latency quantiles are taken at.
         observe_timeout_s: Longest time that one look at a window may take, all questions together.
         history_timeout_s: Longest time that reading the history may take.
-        scrape_interval_s: Time between scrapes, if known; else it is read from the scrapes.
+        scrape_interval_s: Time between scrapes, if known. A longer one that the scrapes themselves show
+            counts instead.
     """
 
     percentile_ratio: float = 0.95
@@ -93,8 +94,10 @@ class PrometheusSource:
         await self._client.close()
 
     def _learn_interval(self, scrapes: Outcome) -> None:
-        if self._options.scrape_interval_s is None and not isinstance(scrapes, Unknown):
-            self._interval_s = scrape_interval_s(scrapes) or self._interval_s
+        found_s = None if isinstance(scrapes, Unknown) else scrape_interval_s(scrapes)
+        if found_s is not None:
+            # A setting that is too small would make windows too short to hold two scrapes.
+            self._interval_s = max(found_s, self._options.scrape_interval_s or 0.0)
 
     def _judge(self, answers: Mapping[Question, Outcome], *, at_s: float, window_s: float) -> Traffic:
         up, scrapes = answers[Question.TARGETS], answers[Question.SCRAPES]

@@ -18,6 +18,8 @@ _STALE_INTERVALS = 3.0
 _STALE_FLOOR_S = 15.0
 # Of the scrapes that a window should hold, at least this share must be there.
 _LEAST_SHARE = 0.5
+# With fewer scrapes in a window, Prometheus' `increase()` gives nothing, which is not the same as no growth.
+_LEAST_SCRAPES = 2
 # Beyond the usual time until a window's first scrape, this share of the window may lack scrapes at its begin:
 # what was counted there is not in the growth, and the load would look smaller than it is.
 _UNSEEN_SHARE = 0.1
@@ -117,11 +119,12 @@ class _Scraped:
         inside = {target: [t for t in times if t > start_s] for target, times in self._times.items()}
         counts = {target: len(times) for target, times in inside.items()}
         latest_s = start_s + interval_s + _UNSEEN_SHARE * window_s
-        thin = {
-            target
-            for target, times in inside.items()
-            if len(times) < _LEAST_SHARE * expected or times[0] > latest_s
-        }
+        least = max(_LEAST_SCRAPES, _LEAST_SHARE * expected)
+        thin = {target for target, times in inside.items() if len(times) < least or times[0] > latest_s}
+        if thin and expected < _LEAST_SCRAPES:
+            return Unknown(
+                why=f"a window of {window_s:.0f} s holds too few scrapes, which come every {interval_s:.0f} s"
+            )
         interrupted = [target for target in thin if self._times[target][0] <= start_s]
         # A target that is new says little, but only where all are new is nothing known.
         if not interrupted and thin != set(counts):

@@ -166,6 +166,11 @@ BLIND: list[tuple[str, Mapping[Question, Reply], str]] = [
         {Question.SCRAPES: scraped(ONE, ages_s=range(40, 0, -5))},
         "new to Prometheus: 8 scrapes in 60 s, expected 12",
     ),
+    (
+        "scraped too seldom for an increase",
+        {Question.SCRAPES: scraped(ONE, OTHER, ages_s=range(295, 0, -45))},
+        "a window of 60 s holds too few scrapes, which come every 45 s",
+    ),
     ("targets fail", {Question.TARGETS: httpx.Response(422, text="no")}, "HTTP 422: no"),
     (
         "scrapes fail",
@@ -297,6 +302,20 @@ async def test_the_scrape_interval_is_learned_from_the_scrapes() -> None:
 
     assert traffic.window_s == WINDOW_S == 60.0
     assert number(traffic.arrivals_rps) == 0.0
+
+
+async def test_a_scrape_interval_that_was_set_too_short_yields_to_the_real_one() -> None:
+    every_15_s = scraped(ONE, OTHER, ages_s=[300.0 - 15.0 * i for i in range(21)])
+    source = source_of(
+        {Question.SCRAPES: every_15_s, Question.STARTED: [(ONE, 90)]},
+        options=SourceOptions(scrape_interval_s=5.0),
+    )
+    await source.observe(WINDOW_S)
+
+    traffic = await source.observe(10.0)
+
+    assert traffic.window_s == WINDOW_S == 60.0
+    assert number(traffic.arrivals_rps) == 1.5
 
 
 async def test_a_server_that_never_answers_ends_at_the_deadline() -> None:
