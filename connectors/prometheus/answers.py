@@ -11,6 +11,9 @@ from typing import Any
 
 from config.errors import Malformed
 
+_WORDS_CHARS = 200
+_WORDS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -59,20 +62,26 @@ def parse_result(content: bytes, *, expected: frozenset[str]) -> QueryResult:
     document = _document(content)
     if document.get("status") != "success":
         kind, text = document.get("errorType", "no error type"), document.get("error", "no error text")
-        raise Malformed(f"Prometheus reports an error: {kind}: {text}")
+        raise Malformed(f"Prometheus reports an error: {shortened(f'{kind}: {text}')}")
     data = document.get("data")
     if not isinstance(data, dict):
         raise Malformed("Prometheus' answer has no data object")
     kind = data.get("resultType")
-    if kind not in expected:
-        raise Malformed(f"expected a result of type {' or '.join(sorted(expected))}, found {kind!r}")
+    if not isinstance(kind, str) or kind not in expected:
+        found = shortened(repr(kind))
+        raise Malformed(f"expected a result of type {' or '.join(sorted(expected))}, found {found}")
     return QueryResult(series=_series(kind, data.get("result")), warnings=_warnings(document))
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a server's words: they end up in each record of an outage."""
+    return text if len(text) <= _WORDS_CHARS else text[:_WORDS_CHARS] + "…"
 
 
 def _document(content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         start = content[:80].decode("utf-8", errors="replace")
         raise Malformed(f"expected JSON, found {start!r}; is this the address of a Prometheus?") from error
     if not isinstance(document, dict):
@@ -82,7 +91,8 @@ def _document(content: bytes) -> dict[str, Any]:
 
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     found = document.get("warnings") or []
-    return tuple(str(text) for text in found) if isinstance(found, list) else (str(found),)
+    texts = [str(text) for text in found[:_WORDS]] if isinstance(found, list) else [str(found)]
+    return tuple(shortened(text) for text in texts)
 
 
 def _series(kind: str, result: object) -> tuple[Series, ...]:
@@ -100,7 +110,7 @@ def _one_series(item: object, key: str) -> Series:
         found = "a native histogram" if "histogram" in item or "histograms" in item else "none"
         raise Malformed(f"expected a series with a {key}, found {found}")
     raw = [item[key]] if key == "value" else item[key]
-    if not isinstance(raw, list):
+    if not isinstance(raw, list) or not raw:
         raise Malformed(f"expected a list of samples, found {str(raw)[:80]}")
     labels = {str(name): str(value) for name, value in item["metric"].items()}
     return Series(labels=labels, points=tuple(_point(pair) for pair in raw))
@@ -112,5 +122,5 @@ def _point(pair: object) -> Point:
     at_wall_s, value = pair
     try:
         return Point(at_wall_s=float(at_wall_s), value=float(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Malformed(f"expected a sample of time and value, found {str(pair)[:80]}") from error

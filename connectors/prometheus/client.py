@@ -1,15 +1,18 @@
 """How Prometheus is asked: instant and range queries, as forms by POST, over one pool of connections."""
 
+from dataclasses import replace
+
 import httpx
 
 from config.clock import Clock
 from config.errors import Malformed
-from connectors.prometheus.answers import QueryResult, parse_result
+from connectors.prometheus.answers import QueryResult, parse_result, shortened
 from connectors.prometheus.options import HttpOptions, checked_url
 from connectors.prometheus.transport import HttpFetcher, Request
 
 _INSTANT = frozenset({"vector", "scalar", "matrix"})
 _RANGE = frozenset({"matrix"})
+_HIDDEN = "words that hold our credentials, not shown here"
 
 
 class PrometheusClient:
@@ -76,8 +79,16 @@ class PrometheusClient:
     async def _ask(self, endpoint: str, form: dict[str, str], expected: frozenset[str]) -> QueryResult:
         answer = await self._fetcher.fetch(Request(url=f"{self._url}/api/v1/{endpoint}", form=form))
         if not answer.content_type.startswith("application/json"):
-            found = answer.content_type or "no content type"
+            found = self._harmless(answer.content_type) or "no content type"
             raise Malformed(
                 f"{self._url} answered with {found}, expected JSON; is this the address of a Prometheus?"
             )
-        return parse_result(answer.content, expected=expected)
+        try:
+            result = parse_result(answer.content, expected=expected)
+        except Malformed as error:
+            text = self._harmless(answer.content.decode("utf-8", errors="replace"))
+            raise (error if text != _HIDDEN else Malformed(f"{self._url} answered with {text}")) from None
+        return replace(result, warnings=tuple(self._harmless(text) for text in result.warnings))
+
+    def _harmless(self, text: str) -> str:
+        return _HIDDEN if self._fetcher.shows_secrets(text) else shortened(text)

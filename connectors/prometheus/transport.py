@@ -15,9 +15,9 @@ import httpx
 
 from config.clock import Clock
 from config.errors import Malformed, ObservationError, Unreachable
+from connectors.prometheus.answers import shortened
 from connectors.prometheus.options import HttpOptions, is_header_text
 
-_EXCERPT_CHARS = 200
 _MAX_BACKOFF_S = 5.0
 _TOO_MANY = 429
 _UNAUTHORIZED = 401
@@ -96,6 +96,10 @@ class HttpFetcher:
             attempt += 1
             await self._clock.sleep(wait_s)
 
+    def shows_secrets(self, text: str) -> bool:
+        """Tell whether a server's words hold a secret that it was sent."""
+        return self._scrub(text, self._token.last if self._token else "") != text
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -163,11 +167,11 @@ class HttpFetcher:
         status = response.status_code
         where = _where(str(response.request.url))
         if response.is_redirect:
-            target = _where(response.headers.get("location", ""))
+            target = self._scrub(_where(response.headers.get("location", "")), bearer)
             raise Malformed(f"{where} redirects to {target} (HTTP {status}); set the address to that")
         text = f"{where} answered HTTP {status}"
         if message := self._scrub(_message(content), bearer):
-            text = f"{text}: {_shortened(message)}"
+            text = f"{text}: {shortened(message)}"
         if hint := _WHAT_TO_CHECK.get(status):
             text = f"{text}; {hint}"
         if status == _UNAUTHORIZED:
@@ -197,6 +201,11 @@ class _TokenFile:
         self._path = path
         self._version: tuple[int, int] | None = None
         self._token = ""
+
+    @property
+    def last(self) -> str:
+        """The token that was read last."""
+        return self._token
 
     def current(self) -> str:
         """Return the token, read again if the file changed."""
@@ -246,7 +255,3 @@ def _message(content: bytes) -> str:
     if isinstance(document, dict) and "error" in document:
         text = f"{document.get('errorType', 'error')}: {document['error']}"
     return " ".join(text.split())
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _EXCERPT_CHARS else text[:_EXCERPT_CHARS] + "…"

@@ -20,6 +20,8 @@ from config.errors import ConfigError, Malformed, ObservationError, Refused, Unr
 # gRPC status codes, as the gateway puts them into the body of an error.
 _OUT_OF_RANGE = 11
 _UNAUTHENTICATED = 16
+# A server's words end up in each record of an outage.
+_WORDS_CHARS = 200
 _RETRY_ELSEWHERE = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -129,12 +131,12 @@ class EtcdClient:
         if self._options.username and _is_token_rejected(response):
             await self._authenticate()
             response = await self._post(path, body)
-        return _answer(response)
+        return _answer(response, self._secrets)
 
     async def _authenticate(self) -> None:
         self._token = ""
         login = {"name": self._options.username, "password": self._options.password}
-        token = _answer(await self._post("/v3/auth/authenticate", login)).get("token")
+        token = _answer(await self._post("/v3/auth/authenticate", login), self._secrets).get("token")
         if not isinstance(token, str) or not token:
             raise Malformed(
                 "etcd accepted the login and sent no token; expected one from /v3/auth/authenticate"
@@ -155,13 +157,18 @@ class EtcdClient:
             if response.status_code not in _RETRY_ELSEWHERE:
                 self._prefer(endpoint)
                 return response
-            problems.append(f"{endpoint}: HTTP {response.status_code} ({_message(response)})")
+            problems.append(f"{endpoint}: HTTP {response.status_code} ({_message(response, self._secrets)})")
         raise Unreachable(f"no etcd endpoint answered {path}: {'; '.join(problems)}")
 
     async def _post_to(self, url: str, body: Mapping[str, Any]) -> httpx.Response:
         headers = {"Authorization": self._token} if self._token else {}
         async with asyncio.timeout(self._options.timeout_s):
             return await self._http.post(url, json=body, headers=headers)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """What a server could echo, and its words, which are shown, must not hold."""
+        return tuple(filter(None, (self._options.password, self._token)))
 
     def _prefer(self, endpoint: str) -> None:
         self._endpoints.remove(endpoint)
@@ -201,19 +208,19 @@ def _decode(text: object, *, where: str) -> str:
     try:
         return base64.b64decode(str(text), validate=True).decode()
     except ValueError as error:
-        raise Malformed(f"{where} is not base64 of UTF-8 text: {text!r}") from error
+        raise Malformed(f"{where} is not base64 of UTF-8 text: {str(text)[:80]!r}") from error
 
 
 def _key_values(answer: Mapping[str, Any]) -> tuple[KeyValue, ...]:
     entries = answer.get("kvs", [])
     if not isinstance(entries, list):
-        raise Malformed(f"expected a list of keys from etcd, found {entries!r}")
+        raise Malformed(f"expected a list of keys from etcd, found {str(entries)[:80]!r}")
     return tuple(_key_value(entry) for entry in entries)
 
 
 def _key_value(entry: object) -> KeyValue:
     if not isinstance(entry, dict):
-        raise Malformed(f"expected a key with its revision from etcd, found {entry!r}")
+        raise Malformed(f"expected a key with its revision from etcd, found {str(entry)[:80]!r}")
     key = _decode(entry.get("key"), where="a key from etcd")
     # An empty value is a zero member, so it is absent.
     value = _decode(entry.get("value", ""), where=f"the value of {key}")
@@ -223,17 +230,17 @@ def _key_value(entry: object) -> KeyValue:
 def _revision(found: object) -> int:
     text = str(found)
     if not (text.isascii() and text.isdigit()):
-        raise Malformed(f"expected a revision from etcd as decimal text, found {found!r}")
+        raise Malformed(f"expected a revision from etcd as decimal text, found {text[:80]!r}")
     return int(text)
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
+def _answer(response: httpx.Response, secrets: tuple[str, ...]) -> dict[str, Any]:
     if response.status_code == httpx.codes.OK:
         body = _json(response)
         if isinstance(body, dict):
             return body
-        raise Malformed(f"expected a JSON object from {response.url}, found {response.text[:80]!r}")
-    message = _message(response)
+        raise Malformed(f"expected a JSON object from {response.url}, found {_message(response, secrets)!r}")
+    message = _message(response, secrets)
     if response.status_code == httpx.codes.NOT_FOUND:
         raise Malformed(
             f"{response.url} is not etcd's HTTP gateway (HTTP 404); expected etcd 3.4 or newer there"
@@ -246,15 +253,18 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 def _json(response: httpx.Response) -> object:
     try:
         found: object = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found
 
 
-def _message(response: httpx.Response) -> str:
+def _message(response: httpx.Response, secrets: tuple[str, ...] = ()) -> str:
     body = _json(response)
     found = body.get("error") or body.get("message") if isinstance(body, dict) else None
-    return str(found or response.text[:80]).strip() or "no words"
+    text = str(found or response.text)
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text[:_WORDS_CHARS].strip() or "no words"
 
 
 def _code(response: httpx.Response) -> int | None:

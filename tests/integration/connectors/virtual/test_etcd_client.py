@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.errors import Malformed, ObservationError, Unreachable
+from config.errors import Malformed, ObservationError, SetpointError, Unreachable
 from connectors.virtual.etcd_client import CompactedError, EtcdClient, EtcdOptions, KeyValue
 
 if TYPE_CHECKING:
@@ -122,6 +122,30 @@ async def test_a_login_without_a_token_is_malformed(gateway: Serve) -> None:
     with pytest.raises(Malformed, match="sent no token"):
         await client.read_prefix("a/")
     await client.close()
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+async def test_a_server_that_echoes_the_login_cannot_put_the_password_into_errors(
+    gateway: Serve, status: int
+) -> None:
+    async def echo(_path: str, body: bytes) -> Answer:
+        return status, b"you said: " + body
+
+    typed = "hunter2"
+    client = EtcdClient(EtcdOptions(endpoints=(await gateway(echo),), username="planner", password=typed))
+
+    with pytest.raises(SetpointError) as caught:
+        await client.read_prefix("a/")
+    await client.close()
+
+    assert typed not in str(caught.value)
+
+
+async def test_a_server_with_many_words_is_cut_short(gateway: Serve) -> None:
+    with pytest.raises(Unreachable) as caught:
+        await range_from(gateway, (503, json.dumps({"error": "x" * 10_000}).encode()))
+
+    assert len(str(caught.value)) < 500
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time(gateway: Serve) -> None:

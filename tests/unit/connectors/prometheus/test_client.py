@@ -1,6 +1,7 @@
 """What the client makes of every kind of answer, and what it sends."""
 
 import asyncio
+import json
 import os
 import ssl
 from collections.abc import Callable
@@ -95,6 +96,21 @@ CASES: list[tuple[str, Handler, type[SetpointError], str]] = [
     ("not JSON", answering(200, "ok"), Malformed, "expected JSON, found 'ok'"),
     ("JSON list", answering(200, "[]"), Malformed, "expected a JSON object, found list"),
     ("error with 200", answering(200, BAD_QUERY), Malformed, "bad_data: parse error at char 3"),
+    (
+        "long error with 200",
+        answering(200, json.dumps({"status": "error", "errorType": "bad", "error": "x" * 1000})),
+        Malformed,
+        f"bad: {'x' * 195}…",
+    ),
+    ("nested too deep", answering(200, "[" * 4000), Malformed, "expected JSON"),
+    (
+        "type that is no text",
+        answering(200, '{"status":"success","data":{"resultType":[]}}'),
+        Malformed,
+        "[]",
+    ),
+    ("no samples", result('[{"metric":{},"values":[]}]', "matrix"), Malformed, "list of samples, found []"),
+    ("number beyond floats", result('[{"metric":{},"value":[1,' + "9" * 400 + "]}]"), Malformed, "a sample"),
     ("no data", answering(200, '{"status":"success"}'), Malformed, "no data object"),
     (
         "other type",
@@ -236,6 +252,40 @@ async def test_an_echoing_server_cannot_put_secrets_into_errors() -> None:
 
         assert "***" in str(caught.value)
         assert not any(secret in str(caught.value) for secret in one.secrets())
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answering(200, json.dumps({"status": "error", "error": f"who is Bearer {WORD}?"})),
+        answering(200, json.dumps({"status": "success", "data": {"resultType": WORD}})),
+        answering(200, "x" * 77 + WORD),
+        answering(200, WORD, content_type=f"text/{WORD}"),
+        answering(302, "", location=f"https://sso.test/{WORD}"),
+    ],
+    ids=["error", "type", "excerpt", "content type", "redirect"],
+)
+async def test_an_answer_that_is_accepted_cannot_put_secrets_into_errors_either(
+    answer: Handler, tmp_path: Path, *, is_file: bool
+) -> None:
+    (tmp_path / "token").write_text(WORD, encoding="utf-8")
+    options = HttpOptions(token_file=tmp_path / "token") if is_file else HttpOptions(token=WORD)
+
+    with pytest.raises(Malformed) as caught:
+        await client_of(answer, options).query("up")
+
+    assert "s3c" not in str(caught.value)
+
+
+async def test_warnings_are_few_and_short_and_show_no_secret() -> None:
+    texts = [WORD, "x" * 10_000, *"abc"]
+    body = {"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": texts}
+
+    found = await client_of(answering(200, json.dumps(body)), HttpOptions(token=WORD)).query("up")
+
+    assert WORD not in "".join(found.warnings)
+    assert [len(text) < 250 for text in found.warnings] == [True, True, True]
 
 
 async def test_a_secret_is_hidden_before_a_long_answer_is_cut() -> None:
