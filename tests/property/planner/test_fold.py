@@ -92,18 +92,27 @@ class Scene:
     budget_gpus: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """Committed GPUs before and after a change of the fleet, and the budget in force."""
+
+    before_gpus: int
+    after_gpus: int
+    budget_gpus: int
+
+
 class Stage:
     """Source and actuator in one: shows the scene that is on."""
 
-    def __init__(self, clock: VirtualClock, policy: Policy) -> None:
-        self.clock = clock
+    def __init__(self, clock: VirtualClock, planner: Planner) -> None:
+        self.clock, self.planner = clock, planner
         self.scene = Scene(
             rps=1.0, surge_rps=1.0, queued=0.0, isl_tokens=1000.0, faults=frozenset(), budget_gpus=None
         )
-        self.gpus = {pool.name: pool.gpus_per_engine for pool in policy.pools}
-        self.fleet = MemoryActuator.of_policies(policy.pools, clock, startup_s=STARTUP_S)
+        self.gpus = {pool.name: pool.gpus_per_engine for pool in planner.policy.pools}
+        self.fleet = MemoryActuator.of_policies(planner.policy.pools, clock, startup_s=STARTUP_S)
         self.leaving: dict[str, list[float]] = {name: [] for name in self.gpus}
-        self.jumps: list[tuple[int, int]] = []
+        self.jumps: list[Jump] = []
 
     # The source.
 
@@ -185,7 +194,9 @@ class Stage:
         for name, count in replicas.items():
             given_up = max(0, had[name].desired - count)
             self.leaving[name].extend([self.clock.now_s() + DRAIN_S] * given_up)
-        self.jumps.append((before, self._committed(await self._seen())))
+        after = self._committed(await self._seen())
+        budget_gpus = self.planner.policy.budget_gpus
+        self.jumps.append(Jump(before_gpus=before, after_gpus=after, budget_gpus=budget_gpus))
 
     async def _seen(self) -> Fleet:
         fleet, now_s = await self.fleet.read(), self.clock.now_s()
@@ -226,22 +237,19 @@ class Day:
     Attributes:
         records: The journal as it was read back.
         state: The planner's state at the end.
-        jumps: Committed GPUs before and after each change of the fleet.
-        budgets: The budget in force at each of them.
+        jumps: Each change of the fleet.
     """
 
     records: tuple[Record, ...]
     state: State
-    jumps: tuple[tuple[int, int], ...]
-    budgets: tuple[int, ...]
+    jumps: tuple[Jump, ...]
 
 
 async def live(scenes: list[Scene], path: Path) -> Day:
     clock = VirtualClock(wall_origin_s=1.7e9)
     planner, budgets = Planner(SETTINGS[12], PROFILE), [12]
-    stage = Stage(clock, planner.policy)
+    stage = Stage(clock, planner)
     daemon = daemon_of(stage, planner, budgets, path)
-    in_force: list[int] = []
     running = asyncio.ensure_future(daemon.run())
     for scene in scenes:
         stage.scene = scene
@@ -250,14 +258,12 @@ async def live(scenes: list[Scene], path: Path) -> Day:
             daemon.reload()
             await clock.advance(0.0)
         await clock.advance(INTERVAL_S)
-        in_force += [planner.policy.budget_gpus] * (len(stage.jumps) - len(in_force))
     stage.scene = replace(stage.scene, faults=frozenset())
     await clock.advance(INTERVAL_S - 0.1)
-    in_force += [planner.policy.budget_gpus] * (len(stage.jumps) - len(in_force))
     daemon.stop("the day is over")
     await running
     records = tuple(read_journal(path, report=lambda line: pytest.fail(str(line))))
-    return Day(records=records, state=planner.state, jumps=tuple(stage.jumps), budgets=tuple(in_force))
+    return Day(records=records, state=planner.state, jumps=tuple(stage.jumps))
 
 
 def daemon_of(stage: Stage, planner: Planner, budgets: list[int], path: Path) -> Daemon:
@@ -382,9 +388,9 @@ def assert_nothing_is_removed_unseen(day: Day) -> None:
 
 
 def assert_the_budget_holds(day: Day) -> None:
-    for (before, after), budget_gpus in zip(day.jumps, day.budgets, strict=True):
+    for jump in day.jumps:
         # A fleet that a smaller budget found too large may shrink step by step, and never grows.
-        assert after <= max(budget_gpus, before)
+        assert jump.after_gpus <= max(jump.budget_gpus, jump.before_gpus)
     for _, record in steps_of(day):
         decision = record.decision
         if any(pool.replicas > pool.current for pool in decision.pools):
