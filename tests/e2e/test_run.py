@@ -113,7 +113,9 @@ async def test_variables_alone_configure_a_sidecar(scene: Scene) -> None:
         }
     )
 
+    assert not await scene.setpoint.is_fine("/readyz")  # Prometheus has scraped nothing yet
     await scene.settled(MEDIUM)
+    assert await scene.setpoint.is_fine("/readyz")
     assert await scene.setpoint.metric("setpoint_replicas_desired", target=NAMESPACE, pool="decode") == 3
 
 
