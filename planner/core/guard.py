@@ -110,10 +110,7 @@ def within_budget(plans: Plans, budget_gpus: int) -> Plans:
     claims = _claims(plans, tuple(plan.pool.min_replicas for plan in plans))
     counts = split(claims, budget_gpus)
     asked = cost_gpus(claims, tuple(plan.wanted for plan in plans))
-    return tuple(
-        plan.to(count, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked)
-        for plan, count in zip(plans, counts, strict=True)
-    )
+    return _cut(plans, counts, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked)
 
 
 def affordable(plans: Plans, budget_gpus: int) -> Plans:
@@ -133,15 +130,17 @@ def affordable(plans: Plans, budget_gpus: int) -> Plans:
     room_gpus = budget_gpus - leaving
     fits = cost_gpus(claims, floors) <= room_gpus
     granted = fair_split(claims, room_gpus) if fits else held
-    return tuple(
-        plan.to(
-            min(plan.wanted, max(count, least)),
-            ReasonCode.BUDGET_WAIT,
-            budget_gpus=budget_gpus,
-            leaving_gpus=leaving,
-        )
-        for plan, count, least in zip(plans, granted, held, strict=True)
+    counts = tuple(
+        min(plan.wanted, max(count, least)) for plan, count, least in zip(plans, granted, held, strict=True)
     )
+    asked = sum(plan.wanted * plan.gpus for plan in plans)
+    if asked > budget_gpus:  # waiting would not help
+        return _cut(plans, counts, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked)
+    return _cut(plans, counts, ReasonCode.BUDGET_WAIT, budget_gpus=budget_gpus, leaving_gpus=leaving)
+
+
+def _cut(plans: Plans, counts: tuple[int, ...], reason: ReasonCode, **figures: float) -> Plans:
+    return tuple(plan.to(count, reason, **figures) for plan, count in zip(plans, counts, strict=True))
 
 
 def _claims(plans: Plans, least: tuple[int, ...]) -> tuple[Claim, ...]:

@@ -157,7 +157,7 @@ def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     demand, why = found
     needs = _needs(now, demand)
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))
-    plans = tuple(remember(limit(plan), now_s=now.now_s) for plan in plans)
+    plans = tuple(damp(remember(limit(plan), now_s=now.now_s), now_s=now.now_s) for plan in plans)
     plans = tuple(pace(_only_up(plan, why.code)) for plan in plans)
     plans = affordable(plans, now.policy.budget_gpus)
     if all(plan.wanted == plan.state.desired for plan in plans):
@@ -166,6 +166,8 @@ def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
 
 
 def _only_up(plan: PoolPlan, why: ReasonCode) -> PoolPlan:
+    if plan.bound_by is ReasonCode.WINDOW_UP and plan.wanted == plan.state.desired:
+        return plan
     if plan.wanted <= plan.state.desired:
         return replace(plan, wanted=plan.state.desired, bound_by=ReasonCode.QUIET, reasons=())
     if plan.wanted <= plan.state.live:

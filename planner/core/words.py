@@ -123,7 +123,7 @@ def _queue(_reason: Reason, n: Numbers) -> str:
 
 def _meanwhile(n: Numbers) -> str:
     # Of a tick, which keeps what is there, the reason tells what the pool would have had otherwise.
-    return "nothing is removed" if "wanted" in n else "adding engines before the next tick"
+    return "nothing is removed" if "wanted" in n else "sized for at once"
 
 
 def _called_off(_reason: Reason, n: Numbers) -> str:

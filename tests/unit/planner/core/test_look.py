@@ -181,6 +181,30 @@ def test_a_look_takes_no_more_than_one_step_up() -> None:
     assert decision.pools[0].bound_by is ReasonCode.STEP_UP
 
 
+def test_a_look_keeps_the_window_that_an_increase_must_wait_for() -> None:
+    loop = Loop(policy(pool("prefill", windows_s=(60.0, 0.0)), pool("decode")))
+    loop.tick(20.0, TWO)
+    loop.tick(20.0, TWO)
+
+    decision = loop.look(60.0, TWO, plan=20.0)
+
+    assert counts(decision) == {"prefill": 2, "decode": 2}
+    assert decision.pools[0].bound_by is ReasonCode.WINDOW_UP
+    assert say(decision, ReasonCode.WINDOW_UP) == (
+        "prefill: 6 wanted, 2 granted: an increase must be wanted for 60 s"
+    )
+
+
+def test_a_look_says_that_the_budget_binds_where_waiting_would_not_help() -> None:
+    loop = after_one_tick(budget_gpus=6)
+
+    decision = loop.look(90.0, TWO, plan=20.0)
+
+    assert decision.committed_gpus == 6
+    assert ReasonCode.BUDGET in codes(decision)
+    assert ReasonCode.BUDGET_WAIT not in codes(decision)
+
+
 def test_a_surge_that_the_fleet_can_carry_changes_nothing() -> None:
     loop = Loop(policy())
     loop.tick(20.0, fleet(prefill=9, decode=3))

@@ -205,14 +205,11 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
     ),
     (ReasonCode.SURGE, "look"): (
         surge,
-        (
-            "arrivals of 60.00 requests/s left the forecast's band (up to 27.74); adding engines before the "
-            "next tick"
-        ),
+        "arrivals of 60.00 requests/s left the forecast's band (up to 27.74); sized for at once",
     ),
     (ReasonCode.QUEUE, "look"): (
         queue,
-        "900 requests wait beyond what 20.00 requests/s explain; adding engines before the next tick",
+        "900 requests wait beyond what 20.00 requests/s explain; sized for at once",
     ),
     (ReasonCode.QUEUE, "tick"): (
         queue_keeps,
