@@ -189,7 +189,26 @@ def _pools(policy: Policy, fleet: Fleet | Unknown) -> tuple[tuple[PoolState, ...
                 because(ReasonCode.BLIND_FLEET, pool=pool.name, detail="its replica counts are absurd"),
             )
         states.append(state)
-    return tuple(states), ()
+    return _affordable(policy, tuple(states))
+
+
+def _affordable(
+    policy: Policy, states: tuple[PoolState, ...]
+) -> tuple[tuple[PoolState, ...] | None, tuple[Reason, ...]]:
+    """Refuse a report by which not even the minimums fit the budget: obeying both would end the service."""
+    gpus = [
+        state.gpus_per_engine or pool.gpus_per_engine
+        for pool, state in zip(policy.pools, states, strict=True)
+    ]
+    least_gpus = sum(pool.min_replicas * each for pool, each in zip(policy.pools, gpus, strict=True))
+    as_set = all(pool.gpus_per_engine == each for pool, each in zip(policy.pools, gpus, strict=True))
+    if as_set or least_gpus <= policy.budget_gpus:
+        return states, ()
+    detail = (
+        f"by the GPUs per engine that it reports ({', '.join(map(str, gpus))}) the minimums alone take "
+        f"{least_gpus} GPUs, more than the budget of {policy.budget_gpus}"
+    )
+    return None, (because(ReasonCode.BLIND_FLEET, detail=detail),)
 
 
 def _is_sane(state: PoolState) -> bool:

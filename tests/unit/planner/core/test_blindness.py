@@ -5,7 +5,7 @@ import math
 import pytest
 
 from connectors.base import Fleet, Idle, PoolState, Reading, Unknown
-from planner.core.decision import ReasonCode
+from planner.core.decision import ReasonCode, StepKind
 from planner.core.words import headline
 from predictors.base import Forecast
 from tests.unit.planner.core.scene import (
@@ -243,3 +243,25 @@ def test_a_look_neither_begins_nor_ends_blindness() -> None:
 
     assert loop.state.blind_since_s is None
     assert loop.state.lengths == before.lengths
+
+
+@pytest.mark.parametrize("kind", StepKind)
+@pytest.mark.parametrize("rate", [60.0, DOWN], ids=["seeing", "blind"])
+def test_gpus_per_engine_at_which_no_minimum_fits_the_budget_do_not_end_the_service(
+    rate: float | Unknown, kind: StepKind
+) -> None:
+    loop = Loop(policy(budget_gpus=12))
+    last = loop.tick(60.0, fleet(prefill=6, decode=3))
+    large = {
+        name: PoolState(desired=count, ready=count, gpus_per_engine=16)
+        for name, count in counts(last).items()
+    }
+
+    decision = (loop.tick if kind is StepKind.TICK else loop.look)(traffic(rate), fleet(**large))
+
+    assert decision.is_hold
+    assert counts(decision) == counts(last)
+    assert say(decision, ReasonCode.BLIND_FLEET) == (
+        "holding: the fleet is not known (by the GPUs per engine that it reports (16, 16) the minimums alone "
+        "take 32 GPUs, more than the budget of 12)"
+    )
