@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from config.policy import CorrectionPolicy, Policy, PoolPolicy
@@ -313,6 +313,10 @@ def test_ready_or_starting_is_the_same_to_a_plan(
 def test_the_fleet_knows_best_how_many_gpus_an_engine_has(
     rules: Policy, gpus: int, count: int, rate: float
 ) -> None:
+    first, second = rules.pools
+    assume(
+        first.min_replicas * gpus + second.min_replicas * second.gpus_per_engine <= rules.budget_gpus
+    )  # else it is not believed
     engines = fleet(prefill=PoolState(desired=count, ready=count, gpus_per_engine=gpus), decode=0)
     observation = Observation(traffic=traffic(rate), fleet=engines)
 
