@@ -71,7 +71,7 @@ async def test_a_load_that_grew_while_etcd_was_away_is_served_once_it_is_back(sc
     assert await scene.etcd.decision_id() > decision_id
 
 
-async def held(scene: Scene, reason: ReasonCode, *, ticks: int = 4) -> None:
+async def held(scene: Scene, reason: ReasonCode, *, ticks: int = 3) -> None:
     """Wait until so many ticks held for a reason."""
     before = await scene.setpoint.metric("setpoint_holds_total", reason=reason)
 
@@ -87,18 +87,18 @@ async def held(scene: Scene, reason: ReasonCode, *, ticks: int = 4) -> None:
 
 
 async def seen_again(scene: Scene) -> None:
-    """Wait for a tick that judges, and three more."""
+    """Wait for a tick that judges, and two more."""
 
     async def sees() -> bool:
         return await scene.setpoint.metric("setpoint_hold") == 0.0
 
     await until(sees, "a tick that judges")
-    await scene.setpoint.ticks(3)
+    await scene.setpoint.ticks(2)
 
 
 async def holds(scene: Scene) -> list[dict[str, Any]]:
     """Return the last holds of the API."""
-    answer = await scene.setpoint.read("/api/v1/decisions?kind=tick&limit=4")
+    answer = await scene.setpoint.read("/api/v1/decisions?kind=tick&limit=3")
     found: list[dict[str, Any]] = answer["decisions"]
     assert all(decision["decision"]["is_hold"] for decision in found)
     return found
