@@ -36,6 +36,9 @@ def parse_exposition(content: bytes, dialect: Dialect) -> tuple[Sample, ...]:
     lines = list(_sample_lines(content))
     if not any(name.startswith(dialect.presence_prefix) for name, _ in lines):
         raise Malformed(f"no metric begins with {dialect.presence_prefix}; is this the right address?")
+    if not content.endswith(b"\n"):
+        # Half a number would be taken for a smaller one.
+        raise Malformed(f"the page breaks off after {len(content)} bytes; expected a line feed at its end")
     wanted = "\n".join(line for name, line in lines if name in dialect.samples)
     try:
         return tuple(
@@ -44,7 +47,12 @@ def parse_exposition(content: bytes, dialect: Dialect) -> tuple[Sample, ...]:
             for sample in family.samples
         )
     except ValueError as error:
-        raise Malformed(f"a line of the metrics cannot be read: {error}") from error
+        raise Malformed(f"a line of the metrics cannot be read: {_words(error)}") from error
+
+
+def _words(error: ValueError) -> str:
+    _, separator, found = str(error).partition("could not convert string to float: ")
+    return f"expected a number, found {found}" if separator else str(error)
 
 
 def _checked(sample: Sample) -> Sample:

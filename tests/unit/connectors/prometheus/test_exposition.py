@@ -38,8 +38,12 @@ def test_a_fresh_frontend_has_nothing_of_interest() -> None:
         ("node_load1 0.5\n", "no metric begins with dynamo_frontend_; is this the right address?"),
         ("<html><body>Sign in</body></html>", "expected the Prometheus text format, found '<html>"),
         ('{"status": "ok"}', "expected the Prometheus text format"),
-        (ALIVE + "dynamo_frontend_requests_total seven\n", "cannot be read"),
+        (
+            ALIVE + "dynamo_frontend_requests_total seven\n",
+            "cannot be read: expected a number, found 'seven'",
+        ),
         (ALIVE + "dynamo_frontend_requests_total", "expected the Prometheus text format"),
+        (ALIVE + "dynamo_frontend_requests_total 18", "breaks off after"),
         (ALIVE + 'dynamo_frontend_requests_total{model="a} 7\n', "cannot be read"),
         (ALIVE + "dynamo_frontend_requests_total{model=7} 7\n", "cannot be read"),
         (ALIVE + "dynamo_frontend_requests_total NaN\n", "found dynamo_frontend_requests_total nan"),
@@ -47,7 +51,7 @@ def test_a_fresh_frontend_has_nothing_of_interest() -> None:
         (ALIVE + "dynamo_frontend_inflight_requests +Inf\n", "dynamo_frontend_inflight_requests inf"),
     ],
     ids=[
-        *("empty", "other server", "login page", "JSON", "words", "cut off", "cut label"),
+        *("empty", "other server", "login page", "JSON", "words", "cut off", "cut number", "cut label"),
         *("bare label", "NaN", "negative", "infinite"),
     ],
 )
