@@ -199,7 +199,8 @@ def _files(settings: Settings) -> Iterator[Problem]:
         problem = f"'{quoted(journal)}' is not a file in a folder that exists"
         yield Problem(key="journal.path", problem=problem, hint="make the folder, or name another file")
     profile = settings.profile
-    if profile is not None and profile != EMBEDDED_PROFILE and not _exists(profile):
+    # What follows a # picks a row of the folder's files; whether it is there, their reader tells.
+    if profile is not None and profile != EMBEDDED_PROFILE and not _exists(profile.partition("#")[0]):
         yield Problem(
             key="profile",
             problem=f"there is no file or folder '{quoted(profile)}'",

@@ -242,3 +242,9 @@ def test_settings_cannot_be_changed(least: dict[str, object]) -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.interval = 1.0  # type: ignore[misc]
+
+
+def test_a_profile_may_name_a_row_of_its_folder(write: Write, tmp_path: Path) -> None:
+    loaded = load(flags={"profile": f"{tmp_path}#tp=4"}, environment={}, file=write(_FILE))
+
+    assert loaded.settings.profile == f"{tmp_path}#tp=4"
