@@ -119,6 +119,10 @@ def _parse_yaml(path: Path, text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = quoted(str(error.problem or error.context or "syntax"))
+        if error.problem == _SECOND_DOCUMENT:
+            raise ConfigError(
+                "a second document begins here", key=place, hint="keep one, and remove this line"
+            ) from None
         if "tag" in problem:
             problem = "a value has a tag, and tags are not allowed"
         raise ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line") from None
@@ -126,9 +130,9 @@ def _parse_yaml(path: Path, text: str) -> Document:
         raise ConfigError(
             "the file holds a forbidden character", key=str(path), hint="save it as plain text"
         ) from None
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError):
+    except _UNUSABLE:
         raise ConfigError(
-            "this is not YAML: a value is broken", key=str(path), hint="correct the value"
+            "this is not YAML: it is nested too deeply or broken", key=str(path), hint="simplify the file"
         ) from None
 
 
@@ -139,7 +143,37 @@ def _yaml_document(path: Path, text: str) -> Document:
         problem = "the file holds no settings" if node is None else "the file is not a mapping"
         raise ConfigError(problem, key=str(path), hint="write lines such as `budget_gpus: 8`")
     lines = dict(_yaml_lines(path, node, "", 0))
-    return Document(tree=cast("dict[str, object]", loader.construct_document(node)), lines=lines)
+    try:
+        tree = loader.construct_document(node)
+    except _UNUSABLE:
+        raise _broken_value(path, node) from None
+    return Document(tree=cast("dict[str, object]", tree), lines=lines)
+
+
+def _broken_value(path: Path, node: yaml.Node) -> ConfigError:
+    """Point at the first value that cannot be made, without its text, which may be a secret."""
+    for scalar in _scalars(node, set()):
+        try:
+            yaml.SafeLoader("").construct_object(scalar)
+        except _UNUSABLE:
+            return ConfigError(
+                "the value looks like a date or a number and is none",
+                key=f"{path}:{scalar.start_mark.line + 1}",
+                hint="correct it, or put it in quotes if it is meant as a text",
+            )
+    return ConfigError("this is not YAML: a value is broken", key=str(path), hint="correct the value")
+
+
+def _scalars(node: object, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    if id(node) in seen:  # aliases may name a node again, even one that holds them
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN_TAGS:
+        yield node
+    elif isinstance(node, yaml.CollectionNode):
+        for child in node.value:
+            for one in child if isinstance(child, tuple) else (child,):
+                yield from _scalars(one, seen)
 
 
 def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
@@ -165,4 +199,10 @@ def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[t
 
 
 _MAX_DEPTH = 20
+# What the parser says of it, which tells no user what to do.
+_SECOND_DOCUMENT = "but found another document"
+# Values that are not only texts.
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp", "bool", "binary")}
+# What it raises over values that it takes for dates or numbers.
+_UNUSABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError)
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}

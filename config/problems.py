@@ -113,10 +113,12 @@ def _words(detail: ErrorDetails, key: str) -> tuple[str, str]:
         return "is required and was not set", _how_to_set(key)
     entry = entries().get(key)
     value = "the value" if entry is not None and entry.is_secret else shown(detail["input"])
-    expected = _expected(
+    problem, hint = _expected(
         detail["type"], {name: str(limit) for name, limit in context.items()}, detail["input"]
     )
-    return f"{value} {expected[0]}", expected[1]
+    if detail["type"].startswith("int") and entry is not None and isinstance(entry.example, int):
+        hint = f"{hint}, for example {entry.example}"
+    return f"{value} {problem}", hint
 
 
 def _how_to_set(key: str) -> str:
@@ -128,7 +130,7 @@ def _how_to_set(key: str) -> str:
 
 
 _KINDS = {
-    "int": ("is not a whole number", "write a whole number, for example 2"),
+    "int": ("is not a whole number", "write a whole number"),
     "float": ("is not a number", "write a number, for example 0.5"),
     "finite": ("is not a finite number", "write a number, for example 0.5"),
     "bool": ("is neither true nor false", "write true or false"),
