@@ -173,7 +173,9 @@ def _npz(path: Path, row: Mapping[str, str]) -> Mapping[str, object]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except _UNREADABLE as error:
-        raise _broken(path, f"cannot be read ({error})", "a numpy archive (npz) of numbers") from error
+        # The library's own words advise to load what may be harmful.
+        reason = getattr(error, "strerror", None) or "it is cut, no archive, or holds more than numbers"
+        raise _broken(path, f"cannot be read ({reason})", "a numpy archive (npz) of numbers") from error
     if not any(name in arrays for name in _IDENTITY):
         return arrays
     if not all(values.ndim and values.size for values in arrays.values()):
