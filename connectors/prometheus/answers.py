@@ -83,6 +83,9 @@ def _document(content: bytes) -> dict[str, Any]:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         start = content[:80].decode("utf-8", errors="replace")
+        if start.startswith("{"):
+            found = f"{len(content)} bytes that break off or are spoiled: {start!r}"
+            raise Malformed(f"expected JSON, found {found}") from error
         raise Malformed(f"expected JSON, found {start!r}; is this the address of a Prometheus?") from error
     if not isinstance(document, dict):
         raise Malformed(f"expected a JSON object, found {type(document).__name__}")

@@ -206,6 +206,11 @@ BROKEN: list[tuple[str, Reply, str]] = [
     ("http 503", httpx.Response(503, text="busy"), "HTTP 503: busy"),
     ("time-out", httpx.ReadTimeout("slow"), "did not answer within 10 s"),
     ("login page", httpx.Response(200, text="<html>"), "expected JSON"),
+    (
+        "cut off",
+        httpx.Response(200, text='{"status":', headers={"content-type": "application/json"}),
+        "expected JSON, found 10 bytes that break off",
+    ),
     ("status error", httpx.Response(200, json={"status": "error", "error": "boom"}), "no error type: boom"),
     (
         "partial",
