@@ -22,6 +22,12 @@ _OUT_OF_RANGE = 11
 _UNAUTHENTICATED = 16
 # A server's words end up in each record of an outage.
 _WORDS_CHARS = 200
+# By words of etcd's own refusals.
+_WHAT_TO_DO = {
+    "user name is empty": "set etcd.username and etcd.password",
+    "authentication failed": "check etcd.username and etcd.password",
+    "permission denied": "let this user read and write the planner's keys",
+}
 _RETRY_ELSEWHERE = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -247,7 +253,8 @@ def _answer(response: httpx.Response, secrets: tuple[str, ...]) -> dict[str, Any
         )
     if _code(response) == _OUT_OF_RANGE:
         raise CompactedError(message)
-    raise Refused(f"etcd said no at {response.url.path}: {message} (HTTP {response.status_code})")
+    hint = next((f"; {what}" for words, what in _WHAT_TO_DO.items() if words in message), "")
+    raise Refused(f"etcd said no at {response.url.path}: {message} (HTTP {response.status_code}){hint}")
 
 
 def _json(response: httpx.Response) -> object:
