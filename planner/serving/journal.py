@@ -87,9 +87,14 @@ class Journal:
     def _failed(self, error: Exception) -> None:
         self.write_errors += 1
         self.is_failing = True
-        self.last_error = str(error)
+        self.last_error = self._words(error)
         if self._on_error is not None:
             self._on_error(error)
+
+    def _words(self, error: Exception) -> str:
+        if self._file is not None and isinstance(error, OSError) and error.strerror:
+            return f"cannot append to {self._file.path}: {error.strerror}"
+        return str(error)
 
 
 def open_journal_file(

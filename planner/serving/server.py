@@ -5,6 +5,7 @@ late.
 """
 
 import errno
+import os
 from http import HTTPStatus
 from typing import Self
 
@@ -104,7 +105,8 @@ class Server:
                 key=f"{self._setting}.port",
                 hint="choose a port from 1024 up",
             )
-        reason = error.strerror or str(error)
+        # asyncio puts the address into the error's text once more; its number has a plain one.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
         return ConfigError(
             f"cannot listen on {self.host}: {reason}",
             key=f"{self._setting}.bind",

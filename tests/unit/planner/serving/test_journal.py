@@ -177,7 +177,7 @@ def test_a_full_disk_is_counted_and_reported_and_never_raised() -> None:
     journal.append(stopped(2))
 
     assert journal.write_errors == 2
-    assert "No space left" in journal.last_error
+    assert journal.last_error == "cannot append to /dev/full: No space left on device"
     assert [type(error) for error in errors] == [OSError, OSError]
     assert journal.recent() == (stopped(1), stopped(2))
     journal.close()
