@@ -87,12 +87,13 @@ def _complain(text: str, *, code: int) -> int:
     return code
 
 
+_EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.+)\)")
 _NEAR = re.compile(r"(\S+) \(Possible options: (.+)\)$")
 
 
 def _usage(message: str, arguments: Sequence[str]) -> str:
     """Put a complaint about the command line into one line that says what to do."""
-    text = _NEAR.sub(_nearest, message)
+    text = _EXTRA.sub(r"not expected here: \1", _NEAR.sub(_nearest, message))
     text = text.replace("Value error, ", "").rstrip(".").replace(". Did you mean", "; did you mean")
     known = {command.name for command in app.registered_commands}
     command = next((argument for argument in arguments if argument in known), "")

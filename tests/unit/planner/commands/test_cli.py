@@ -22,7 +22,7 @@ MISTAKES = {
     "a flag that does not exist": (("run", "--tftt", "1s"), "no such option: --tftt; did you mean --ttft?"),
     "a flag that looks like none": (("run", "--zzz"), "no such option: --zzz (see setpoint run --help)"),
     "a flag without its value": (("run", "--ttft"), "option '--ttft' requires an argument"),
-    "a word too many": ((*PLAN, *RATE, "more"), "got unexpected extra argument"),
+    "a word too many": ((*PLAN, *RATE, "more"), "not expected here: more (see setpoint plan --help)"),
     "a missing flag": (PLAN, "missing option '--rate'"),
     "no load": ((*PLAN, "--rate", "0"), "--rate: 0 is not above 0; write requests per second, for example"),
     "a negative load": ((*PLAN, "--rate", "-3"), "--rate: -3 is not above 0"),
@@ -43,7 +43,7 @@ MISTAKES = {
     ),
     "a budget that is no number": (
         (*PLAN, *RATE, "--budget", "lots"),
-        "budget_gpus: 'lots' is not a whole number; write a whole number, for example 2 (flag --budget)",
+        "budget_gpus: 'lots' is not a whole number; write a whole number, for example 8 (flag --budget)",
     ),
     "a profile that does not exist": (
         (*PLAN, *RATE, "--profile", "/does/not/exist"),
