@@ -4,7 +4,6 @@ The daemon and the demo drive the same object; who brings observations of their 
 """
 
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,18 @@ if TYPE_CHECKING:
     from predictors.base import Forecast
 
 # What a model raises on data that it was not made for. It costs the forecast, not the decision.
-_MODEL_ERRORS = (SetpointError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+_MODEL_ERRORS = (
+    SetpointError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # What a predictor is rebuilt from when its settings change.
 _HISTORY_INTERVALS = 5000
 
@@ -69,6 +79,7 @@ class Planner:
         self.trouble: Exception | None = None
         self._forecaster = LoadForecaster(self.forecast_policy)
         self._history: deque[_Interval] = deque(maxlen=_HISTORY_INTERVALS)
+        self._skipped = 0
 
     def step(self, observation: Observation, *, now_s: float, kind: StepKind = StepKind.TICK) -> Decision:
         """Take one step.
@@ -87,9 +98,8 @@ class Planner:
 
     def skip(self, intervals: int) -> None:
         """Take note of intervals that nobody observed; to the predictor they are unknown, not absent."""
-        with suppress(*_MODEL_ERRORS):  # the next tick will tell
-            for _ in range(min(intervals, _HISTORY_INTERVALS)):
-                self._learn(_UNSEEN)
+        # The next tick teaches them: what a predictor raises belongs there.
+        self._skipped = min(self._skipped + intervals, _HISTORY_INTERVALS)
 
     def change(self, policy: Policy, forecast_policy: ForecastPolicy) -> None:
         """Go on under other policies; what was learned stays.
@@ -108,8 +118,10 @@ class Planner:
 
     def _predict(self, interval: _Interval, *, now_s: float) -> None:
         self.forecast, self.trouble = None, None
+        unseen, self._skipped = self._skipped, 0
         try:
-            self._learn(interval)
+            for passed in (*(_UNSEEN,) * unseen, interval):
+                self._learn(passed)
             self.forecast = self._forecaster.forecast(now_s)
         except _MODEL_ERRORS as error:
             self.trouble = error

@@ -176,22 +176,38 @@ class Moody:
         if value == 1800.0:  # 60 requests per second
             raise ZeroDivisionError("no variance in the data")
         self.inner.observe(value)
+        if value is None:
+            self.fill()
 
     def forecast(self, steps):
         return self.inner.forecast(steps)
 """
 
 
-def test_a_predictor_that_raises_costs_the_forecast_and_not_the_decision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planner:
+    """A planner with a third party's predictor that raises now and then."""
     info = tmp_path / "acme_moods-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-moods\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[setpoint.predictors]\nmoody = acme_moods:Moody\n")
     (tmp_path / "acme_moods.py").write_text(ACME)
     monkeypatch.syspath_prepend(str(tmp_path))
-    one = planner(forecast__predictor="moody")
+    return planner(forecast__predictor="moody")
+
+
+def test_a_predictor_that_fails_over_skipped_intervals_tells_at_the_next_tick(moody: Planner) -> None:
+    feed(moody, (4.0, 8.0))
+
+    moody.skip(3)
+    decision = moody.step(seen(9.0), now_s=180.0)
+
+    assert isinstance(moody.trouble, AttributeError)
+    assert not decision.is_hold
+
+
+def test_a_predictor_that_raises_costs_the_forecast_and_not_the_decision(moody: Planner) -> None:
+    one = moody
 
     feed(one, (4.0, 8.0))
     decision = one.step(seen(60.0), now_s=90.0)
