@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from config.clock import ScaledClock, SystemClock
-from planner.commands.assemble import configure_log, daemon_of, profile_of
+from planner.commands.assemble import configure_log, daemon_of
 from planner.commands.connect import source_of
+from planner.commands.curves import profile_of
 from planner.commands.demo import demo_settings
 from planner.commands.screen import Screen
 from planner.simulation.embedded import Scenario, embedded_world

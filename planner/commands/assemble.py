@@ -5,44 +5,21 @@ from pathlib import Path
 from typing import TextIO
 
 from config.clock import Clock
-from config.errors import ConfigError
 from config.load import Loaded, reload
 from config.policies import forecast_policy_from, policy_from
 from config.policy import EngineProfile, PoolPolicy
 from config.settings import Settings
 from connectors.base import Actuator, MetricsSource
+from planner.commands.curves import finish, profile_of, sampling_of
 from planner.commands.version import version
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
 from planner.embedding import Planner
-from planner.profiling.load import load_profile
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
 from planner.serving.records import Started
 from planner.serving.status import StatusBoard
-
-EMBEDDED = "embedded"
-
-
-def profile_of(settings: Settings) -> EngineProfile:
-    """Read the profile that the settings name.
-
-    Raises:
-        ConfigError: If none is named or it cannot be used.
-    """
-    if settings.profile is None:
-        raise ConfigError(
-            "not set",
-            key="profile",
-            hint="give the folder with the engine's profiled curves (--profile PATH); "
-            "`embedded` is the synthetic engine of the demo",
-        )
-    if settings.profile == EMBEDDED:
-        from planner.simulation.profile import embedded_profile
-
-        return embedded_profile()
-    return load_profile(settings.profile)
 
 
 def target_of(settings: Settings) -> str:
@@ -119,13 +96,14 @@ class _Reloader:
     def __call__(self) -> Change:
         before, loaded = self._loaded.settings, reload(self._loaded)
         settings = loaded.settings
-        profile = profile_of(settings)
+        policy = policy_from(settings, profile_of(settings))
+        finish(sampling_of(policy))
         self._loaded = loaded
         kept = [name for name in self._FIXED if getattr(settings, name) != getattr(before, name)]
         if kept:
             get_logger().warning("some changed settings take effect at the next start only", settings=kept)
         return Change(
-            policy=policy_from(settings, profile),
+            policy=policy,
             forecast_policy=forecast_policy_from(settings),
             pace=pace_of(settings),
         )

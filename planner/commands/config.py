@@ -9,7 +9,7 @@ import yaml
 from config.load import Loaded
 from config.problems import OriginKind
 from config.show import MASK, effective, json_schema, sample_yaml
-from planner.commands.assemble import profile_of
+from planner.commands.curves import profile_of
 from planner.commands.flags import ConfigAction, ConfigFormat, Given
 from planner.commands.loading import load_given, origins_in_words
 from planner.commands.output import NOTHING, Cell, Column, Tone, as_json, table, visible

@@ -13,8 +13,9 @@ from io import StringIO
 from config.clock import Clock, ScaledClock, SystemClock
 from config.load import Loaded, load
 from connectors.base import MetricsSource
-from planner.commands.assemble import configure_log, daemon_of, profile_of
+from planner.commands.assemble import configure_log, daemon_of
 from planner.commands.connect import source_of
+from planner.commands.curves import profile_of
 from planner.commands.run import obey_signals
 from planner.commands.screen import Screen
 from planner.daemon import Daemon

@@ -7,7 +7,7 @@ from config.load import Loaded
 from config.policies import policy_from
 from config.policy import Solver
 from config.sources import env_layer, file_layer, process_environment
-from planner.commands.assemble import profile_of
+from planner.commands.curves import profile_of
 from planner.commands.flags import Format, Given
 from planner.commands.loading import load_given
 from planner.commands.output import (

@@ -1,4 +1,7 @@
-"""`setpoint run`: the daemon, until it is told to stop."""
+"""`setpoint run`: the daemon, until it is told to stop.
+
+What is imported at the top is what starting to sample the profile needs; the rest is imported meanwhile.
+"""
 
 import asyncio
 import signal
@@ -7,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from config.clock import SystemClock
 from config.load import Loaded
+from config.policies import policy_from
+from config.policy import EngineProfile
 from config.settings import SourceKind
-from planner.commands.assemble import configure_log, daemon_of, profile_of
-from planner.commands.connect import actuator_of, source_of
-from planner.serving.log import get_logger
+from planner.commands.curves import finish, profile_of, sampling_of
 
 if TYPE_CHECKING:
     from planner.daemon import Daemon
+    from planner.profiling.apart import Apart
 
 
 def run_daemon(loaded: Loaded) -> int:
@@ -22,14 +26,19 @@ def run_daemon(loaded: Loaded) -> int:
     Raises:
         ConfigError: If something that is needed cannot be used; nothing was started then.
     """
-    return asyncio.run(_run(loaded))
+    profile = profile_of(loaded.settings)
+    sampling = sampling_of(policy_from(loaded.settings, profile))
+    return asyncio.run(_run(loaded, profile, sampling))
 
 
-async def _run(loaded: Loaded) -> int:
+async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None") -> int:
+    from planner.commands.assemble import configure_log, daemon_of
+    from planner.commands.connect import actuator_of, source_of
+
     settings, clock = loaded.settings, SystemClock()
     configure_log(settings, stream=sys.stderr, clock=clock)
-    profile = profile_of(settings)
     source = source_of(loaded, clock=clock)
+    finish(sampling)
     daemon, desk = daemon_of(
         loaded,
         clock=clock,
@@ -38,9 +47,8 @@ async def _run(loaded: Loaded) -> int:
         profile=profile,
     )
     _say(loaded)
-    server = (
-        await desk.serve(host=settings.http.bind, port=settings.http.port) if settings.http.enabled else None
-    )
+    http = settings.http
+    server = await desk.serve(host=http.bind, port=http.port) if http.enabled else None
     obey_signals(daemon)
     try:
         await daemon.run()
@@ -60,6 +68,8 @@ def obey_signals(daemon: "Daemon") -> None:
 
 def _say(loaded: Loaded) -> None:
     """Say in the log what was understood, before anything is done."""
+    from planner.serving.log import get_logger
+
     settings, logger = loaded.settings, get_logger()
     for warning in loaded.warnings:
         logger.warning(warning)

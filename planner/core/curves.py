@@ -13,18 +13,26 @@ axes are not rescaled first and the surface is fitted in milliseconds, both as i
 inside Clough-Tocher stops at an absolute tolerance, so the unit matters in the last digits.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.errors import InternalError
 from config.policy import DecodePoints, EngineProfile, Policy, PrefillPoints
+from planner.core.sampling import (
+    CELLS,
+    MS_PER_S,
+    Floats,
+    Sampled,
+    SampledDecode,
+    SampledPrefill,
+    sample,
+)
 
-_CELLS = 100
-_MS_PER_S = 1000.0
+# Samples that were made elsewhere. A profile has one sample, so this changes no result, only its cost.
+_known: dict[EngineProfile, Sampled] = {}
+_MOST_KNOWN = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +55,9 @@ class DecodePoint:
 class PrefillCurve:
     """Prefill performance of one engine over prompt length."""
 
-    def __init__(self, points: PrefillPoints) -> None:
+    def __init__(self, points: PrefillPoints, sampled: SampledPrefill) -> None:
         self._lower, self._upper = points.isl_tokens[0], points.isl_tokens[-1]
-        self._ttft_s = _cubic(points.isl_tokens, points.ttft_s)
-        self._throughput = _cubic(points.isl_tokens, points.throughput_tokens_per_s_per_gpu)
+        self._sampled = sampled
         self._least_throughput = min(points.throughput_tokens_per_s_per_gpu)
         self._least_ttft_s = min(points.ttft_s)
 
@@ -61,26 +68,30 @@ class PrefillCurve:
     def ttft_s(self, isl_tokens: float) -> float:
         """Return the time to first token of one prompt, in seconds; never below half the least profiled."""
         # A cubic may overshoot between points; a latency that is not positive is not one.
-        return max(self._ttft_s(self._clamp(isl_tokens)), 0.5 * self._least_ttft_s)
+        return max(self._at(self._sampled.ttft_s, isl_tokens), 0.5 * self._least_ttft_s)
 
     def throughput_tokens_per_s_per_gpu(self, isl_tokens: float) -> float:
         """Return prompt tokens per second and GPU; never below half the least profiled."""
-        return max(self._throughput(self._clamp(isl_tokens)), 0.5 * self._least_throughput)
+        return max(self._at(self._sampled.throughput, isl_tokens), 0.5 * self._least_throughput)
 
-    def _clamp(self, isl_tokens: float) -> float:
-        return min(max(isl_tokens, self._lower), self._upper)
+    def _at(self, pieces: Floats, isl_tokens: float) -> float:
+        knots = self._sampled.knots
+        at = min(max(isl_tokens, self._lower), self._upper)
+        piece = min(int(np.searchsorted(knots, at, side="right")), len(knots) - 1) - 1
+        cubic, square, slope, level = (float(power[piece]) for power in pieces)
+        along = at - float(knots[piece])
+        return ((cubic * along + square) * along + slope) * along + level
 
 
 class DecodeCurve:
     """Decode performance of one engine over KV usage and context length."""
 
-    def __init__(self, points: DecodePoints) -> None:
+    def __init__(self, points: DecodePoints, sampled: SampledDecode) -> None:
         self._max_kv_tokens = points.max_kv_tokens
         self._max_context = max(points.context_tokens)
-        self._itl_ms = _surface(points, tuple(_MS_PER_S * itl_s for itl_s in points.itl_s))
-        self._throughput = _surface(points, points.throughput_tokens_per_s_per_gpu)
-        self._usage = np.linspace(0.0, 1.0, _CELLS)
-        self._least_itl_ms = _MS_PER_S * min(points.itl_s)
+        self._itl_ms, self._throughput = sampled.itl_ms, sampled.throughput
+        self._usage = np.linspace(0.0, 1.0, CELLS)
+        self._least_itl_ms = MS_PER_S * min(points.itl_s)
 
     @property
     def max_kv_tokens(self) -> float:
@@ -94,7 +105,7 @@ class DecodeCurve:
     def cell(self, *, concurrency: float, context_tokens: float) -> tuple[int, int]:
         """Return the grid cell (context row, usage column) of an operating point."""
         usage_ratio = concurrency * context_tokens / self._max_kv_tokens
-        return self._row(context_tokens), _nearest(usage_ratio * (_CELLS - 1))
+        return self._row(context_tokens), _nearest(usage_ratio * (CELLS - 1))
 
     def at(self, *, concurrency: float, context_tokens: float) -> DecodePoint:
         """Return what an engine does with so many requests of so much context."""
@@ -109,7 +120,7 @@ class DecodeCurve:
         over.
         """
         row = self._row(context_tokens)
-        meets = (self._itl_ms[row] <= itl_s * _MS_PER_S) & (self._throughput[row] > 0.0)
+        meets = (self._itl_ms[row] <= itl_s * MS_PER_S) & (self._throughput[row] > 0.0)
         columns = np.flatnonzero(meets)
         if columns.size:
             return self._point(row, int(columns[-1]))
@@ -122,15 +133,15 @@ class DecodeCurve:
         )
 
     def _row(self, context_tokens: float) -> int:
-        return _nearest(context_tokens / (self._max_context / (_CELLS - 1)))
+        return _nearest(context_tokens / (self._max_context / (CELLS - 1)))
 
     def _point(self, row: int, column: int) -> DecodePoint:
         itl_ms = max(float(self._itl_ms[row, column]), 0.5 * self._least_itl_ms)
         throughput = float(self._throughput[row, column])
         if throughput <= 0.0:
-            throughput = _MS_PER_S / itl_ms  # one stream: the surface says nothing usable here
+            throughput = MS_PER_S / itl_ms  # one stream: the surface says nothing usable here
         return DecodePoint(
-            itl_s=itl_ms / _MS_PER_S,
+            itl_s=itl_ms / MS_PER_S,
             throughput_tokens_per_s_per_gpu=throughput,
             kv_usage_ratio=float(self._usage[column]),
         )
@@ -143,9 +154,10 @@ def prefill_curve(profile: EngineProfile) -> PrefillCurve:
     Raises:
         InternalError: If the profile has no prefill part; loaders and settings see to that.
     """
-    if profile.prefill is None:
+    sampled = _sampled(profile).prefill
+    if profile.prefill is None or sampled is None:
         raise InternalError(f"profile {profile.name!r} has no prefill part")
-    return PrefillCurve(profile.prefill)
+    return PrefillCurve(profile.prefill, sampled)
 
 
 @lru_cache(maxsize=64)
@@ -155,9 +167,10 @@ def decode_curve(profile: EngineProfile) -> DecodeCurve:
     Raises:
         InternalError: If the profile has no decode part; loaders and settings see to that.
     """
-    if profile.decode is None:
+    sampled = _sampled(profile).decode
+    if profile.decode is None or sampled is None:
         raise InternalError(f"profile {profile.name!r} has no decode part")
-    return DecodeCurve(profile.decode)
+    return DecodeCurve(profile.decode, sampled)
 
 
 def build_curves(policy: Policy) -> None:
@@ -170,24 +183,20 @@ def build_curves(policy: Policy) -> None:
 
 
 def _nearest(index: float) -> int:
-    return min(max(round(min(index, 2.0 * _CELLS)), 0), _CELLS - 1)
+    return min(max(round(min(index, 2.0 * CELLS)), 0), CELLS - 1)
 
 
-def _cubic(x: tuple[float, ...], y: tuple[float, ...]) -> Callable[[float], float]:
-    from scipy.interpolate import CubicSpline
+def know(profile: EngineProfile, sampled: Sampled) -> None:
+    """Take a sample of a profile that was made elsewhere, by `sample`."""
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[profile] = sampled
 
-    spline = CubicSpline(x, y)
-    return lambda at: float(spline(at))
+
+def is_known(profile: EngineProfile) -> bool:
+    """Tell whether a sample of the profile was taken already."""
+    return profile in _known
 
 
-def _surface(points: DecodePoints, values: tuple[float, ...]) -> NDArray[np.float64]:
-    from scipy.interpolate import griddata
-
-    usage, context = np.meshgrid(
-        np.linspace(0.0, 1.0, _CELLS), np.linspace(0.0, max(points.context_tokens), _CELLS)
-    )
-    where = (np.asarray(points.kv_usage_ratio), np.asarray(points.context_tokens))
-    cubic = griddata(where, np.asarray(values), (usage, context), method="cubic")
-    nearest = griddata(where, np.asarray(values), (usage, context), method="nearest")
-    surface: NDArray[np.float64] = np.where(np.isnan(cubic), nearest, cubic)
-    return surface
+def _sampled(profile: EngineProfile) -> Sampled:
+    return _known.get(profile) or sample(profile)

@@ -6,8 +6,9 @@ from pathlib import Path
 from config.clock import VirtualClock
 from config.load import load
 from connectors.testing import FakeMetricsSource
-from planner.commands.assemble import daemon_of, profile_of
+from planner.commands.assemble import daemon_of
 from planner.commands.connect import actuator_of
+from planner.commands.curves import profile_of
 from planner.serving.reader import read_journal_file
 
 SETTINGS = """
