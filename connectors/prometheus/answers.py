@@ -95,6 +95,8 @@ def _document(content: bytes) -> dict[str, Any]:
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     found = document.get("warnings") or []
     texts = [str(text) for text in found[:_WORDS]] if isinstance(found, list) else [str(found)]
+    if document.get("isPartial") is True:  # VictoriaMetrics, whose clusters answer without a storage node
+        texts.append("the server marks it as partial")
     return tuple(shortened(text) for text in texts)
 
 

@@ -177,6 +177,11 @@ BLIND: list[tuple[str, Mapping[Question, Reply], str]] = [
         {Question.SCRAPES: httpx.ConnectError("gone")},
         "cannot reach http://prometheus.test:9090",
     ),
+    (
+        "partial targets of VictoriaMetrics",
+        {Question.TARGETS: vector([(ONE, 1)], isPartial=True)},
+        "partial answer: the server marks it as partial",
+    ),
     ("partial targets", {Question.TARGETS: vector([(ONE, 1)], warnings=["one"])}, "partial answer: one"),
 ]
 
