@@ -105,8 +105,10 @@ class Server:
                 key=f"{self._setting}.port",
                 hint="choose a port from 1024 up",
             )
-        # asyncio puts the address into the error's text once more; its number has a plain one.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        # asyncio puts the address into the error's text once more, and since 3.13 it leaves out the number
+        # where none of a host's addresses is one of ours.
+        number = error.errno or errno.EADDRNOTAVAIL
+        reason = os.strerror(number) if number > 0 else error.strerror
         return ConfigError(
             f"cannot listen on {self.host}: {reason}",
             key=f"{self._setting}.bind",
