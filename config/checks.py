@@ -254,6 +254,12 @@ def _warnings(settings: Settings) -> Iterator[str]:
     for setting, is_plugin, name in _plugin_choices(settings):
         if name is not None and not is_plugin:
             yield f"plugin.{setting} is set, but {setting} is not plugin: '{quoted(name)}' is not used"
+    yield from _unlikely(settings)
+
+
+def _unlikely(settings: Settings) -> Iterator[str]:
+    if settings.actuate and settings.actuator is ActuatorKind.MEMORY:
+        yield "actuate is true, but actuator is memory: no real engine is scaled; set actuator"
     if 0.0 < settings.interval <= settings.look_interval:
         yield "look_interval is not below interval: there will be no looks"
     if settings.targets.ttft < settings.targets.itl:

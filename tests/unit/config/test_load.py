@@ -211,6 +211,7 @@ def test_the_deadline_is_a_share_of_the_interval_unless_set(least: dict[str, obj
         ({"prometheus.token": "t"}, "credentials travel unencrypted"),
         ({"interval": "10s"}, "shorter than four scrape intervals of 5s"),
         ({"look_interval": "30s"}, "there will be no looks"),
+        ({"actuate": "true"}, "no real engine is scaled"),
         ({"targets.ttft": "10ms"}, "check that they are not swapped"),
     ],
 )
