@@ -8,7 +8,7 @@ from config.clock import Clock
 from config.load import Loaded, reload
 from config.policies import forecast_policy_from, policy_from
 from config.policy import EngineProfile, PoolPolicy
-from config.settings import Settings
+from config.settings import ActuatorKind, Settings
 from connectors.base import Actuator, MetricsSource
 from planner.commands.curves import finish, profile_of, sampling_of
 from planner.commands.version import version
@@ -20,6 +20,17 @@ from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
 from planner.serving.records import Started
 from planner.serving.status import StatusBoard
+
+
+def believable(settings: Settings) -> Settings:
+    """Return the settings without corrections where no real fleet is read.
+
+    A correction divides by the engines that really serve, which the actuator `memory` does not know.
+    """
+    if settings.actuator is not ActuatorKind.MEMORY:
+        return settings
+    correction = settings.correction.model_copy(update={"enabled": False})
+    return settings.model_copy(update={"correction": correction})
 
 
 def target_of(settings: Settings) -> str:
@@ -50,7 +61,7 @@ def daemon_of(
     Raises:
         ConfigError: If the journal cannot be written or the predictor is not known.
     """
-    settings = loaded.settings
+    settings = believable(loaded.settings)
     planner = Planner(settings, profile)
     daemons: list[Daemon] = []
 
@@ -95,11 +106,13 @@ class _Reloader:
 
     def __call__(self) -> Change:
         before, loaded = self._loaded.settings, reload(self._loaded)
-        settings = loaded.settings
+        settings = believable(loaded.settings)
         policy = policy_from(settings, profile_of(settings))
         finish(sampling_of(policy))
         self._loaded = loaded
         kept = [name for name in self._FIXED if getattr(settings, name) != getattr(before, name)]
+        if settings.targets.percentile != before.targets.percentile:
+            kept.append("targets.percentile")  # the source was told at the start which quantile to read
         if kept:
             get_logger().warning("some changed settings take effect at the next start only", settings=kept)
         return Change(

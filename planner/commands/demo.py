@@ -61,8 +61,11 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int) -> Loaded:
         "pools.decode.scale_down_window": "3m",
         # A day in an hour climbs steeply: sized for what the load reaches while an engine starts.
         "forecast.predictor": "kalman",
-        "sizing.quantile": "0.9",
+        "sizing.quantile": "0.95",
         "source": "scrape",
+        # The simulated fleet is nobody's settings; it is handed over below.
+        "actuator": "plugin",
+        "plugin.actuator": "simulated",
         "scrape.urls": [metrics_url],
         "prometheus.model": EMBEDDED_MODEL,
         "dynamo.namespace": "demo",

@@ -6,13 +6,14 @@ What is imported at the top is what starting to sample the profile needs; the re
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from config.clock import SystemClock
 from config.load import Loaded
 from config.policies import policy_from
 from config.policy import EngineProfile
-from config.settings import SourceKind
+from config.settings import ActuatorKind, SourceKind
 from planner.commands.curves import finish, profile_of, sampling_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def run_daemon(loaded: Loaded) -> int:
 
 
 async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None") -> int:
+    early: list[str] = []
+    _on_stop(early.append)
     from planner.commands.assemble import configure_log, daemon_of
     from planner.commands.connect import actuator_of, source_of
 
@@ -50,6 +53,8 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
     http = settings.http
     server = await desk.serve(host=http.bind, port=http.port) if http.enabled else None
     obey_signals(daemon)
+    for cause in early:
+        daemon.stop(cause)
     try:
         await daemon.run()
     finally:
@@ -60,10 +65,13 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
 
 def obey_signals(daemon: "Daemon") -> None:
     """Stop on SIGTERM and SIGINT, read the settings again on SIGHUP."""
-    loop = asyncio.get_running_loop()
+    _on_stop(daemon.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)
+
+
+def _on_stop(stop: Callable[[str], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.stop, number.name)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+        asyncio.get_running_loop().add_signal_handler(number, stop, number.name)
 
 
 def _say(loaded: Loaded) -> None:
@@ -90,5 +98,9 @@ def _say(loaded: Loaded) -> None:
         actuator=settings.actuator.value,
         settings=str(loaded.file) if loaded.file else "flags and environment",
     )
+    if settings.actuator is ActuatorKind.MEMORY:
+        logger.warning(
+            "actuator memory: no fleet is read or changed; counts are Setpoint's own, corrections are off"
+        )
     if not settings.actuate:
         logger.warning("advisory: decisions are shown and not carried out; set actuate: true to let it scale")
