@@ -28,6 +28,7 @@ class Eyes:
         self._actuator = actuator
         self._desk = desk
         self._clock = clock
+        self._is_first = True
 
     async def observe(self, window_s: float, *, limit_s: float) -> Observation:
         """Return what is seen; never raises over what a connector does.
@@ -48,10 +49,13 @@ class Eyes:
             error = _error(found, expected="Traffic")
             tell(self._desk, "source", error)
             return _nothing(self._clock.now_s(), window_s, f"the source failed: {words(error)}")
-        if isinstance(found.arrivals_rps, Unknown):
-            self._desk.failed("source", ObservationError(found.arrivals_rps.why))
-        else:
+        first, self._is_first = self._is_first, False
+        if not isinstance(found.arrivals_rps, Unknown):
             self._desk.worked("source")
+        elif first:  # a source that counts differences has nothing to compare yet
+            self._desk.waiting("source", found.arrivals_rps.why)
+        else:
+            self._desk.failed("source", ObservationError(found.arrivals_rps.why))
         return found
 
     def _fleet(self, found: Fleet | BaseException) -> Fleet | Unknown:

@@ -47,17 +47,21 @@ class Screen:
         self._reasons: deque[ReasonLine] = deque(maxlen=_REASONS)
         self._last: Stepped | None = None
         self._shown: Stepped | None = None
+        self._printed_s = -1.0
         self._live: Live | None = None
 
     @contextmanager
     def open(self, *, is_plain: bool) -> Iterator[None]:
         """Show the demo while the context lasts: drawn on a terminal, else a line per tick."""
-        if is_plain or not sys.stdout.isatty():
-            yield
-            return
+        from rich.console import Console
         from rich.live import Live
 
-        with Live(screen=True, auto_refresh=False) as live:
+        console = Console()
+        if is_plain or not console.is_terminal or console.is_dumb_terminal:
+            sys.stdout.write("time | load | forecast | engines ready/asked, GPUs | latency | changes\n")
+            yield
+            return
+        with Live(console=console, screen=True, auto_refresh=False) as live:
             self._live = live
             yield
         self._live = None
@@ -186,7 +190,8 @@ class Screen:
 
         frame = self.frame()
         if frame is not None and self._last is not None:
-            news = tuple(line for line in frame.reasons if line.time_of_day_s == self._last.now_s)
+            news = tuple(line for line in frame.reasons if line.time_of_day_s > self._printed_s)
+            self._printed_s = self._last.now_s
             sys.stdout.write(render_line(replace(frame, reasons=news)) + "\n")
             sys.stdout.flush()
 

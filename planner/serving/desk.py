@@ -77,6 +77,11 @@ class Desk:
         level = logging.DEBUG if is_known else logging.WARNING
         self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=why)
 
+    def waiting(self, part: str, why: str) -> None:
+        """Take note that a part has nothing to give yet, as is usual at the start."""
+        self.board.report(part, is_ok=False, detail=why)
+        self._logger.info("waiting", part=part, why=why)
+
     def crashed(self, part: str, error: BaseException) -> None:
         """Take note of an error that nobody expected, with its traceback."""
         self.board.report(part, is_ok=False, detail=f"{type(error).__name__}: {error}")

@@ -46,8 +46,8 @@ class Scenario:
     busiest_s: float = 1800.0
     isl_tokens: float = 1500.0
     osl_tokens: float = 350.0
-    prefill_replicas: int = 1
-    decode_replicas: int = 1
+    prefill_replicas: int = 2
+    decode_replicas: int = 2
     startup_s: float = 60.0
     handover_s: float = 0.005
     targets: Targets = DEMO_TARGETS
@@ -79,7 +79,7 @@ def embedded_world(scenario: Scenario, *, clock: Clock) -> SimulatedWorld:
         >>> from config.clock import VirtualClock
         >>> world = embedded_world(Scenario(), clock=VirtualClock())
         >>> {name: pool.ready for name, pool in world.state().pools.items()}
-        {'prefill': 1, 'decode': 1}
+        {'prefill': 2, 'decode': 2}
     """
     rate = DayRate(
         low_rps=scenario.low_rps,

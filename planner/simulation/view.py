@@ -94,7 +94,7 @@ def render_line(frame: Frame) -> str:
         f"{pools}, GPUs {frame.held_gpus}/{frame.budget_gpus}",
         latencies,
         *(mode for mode, is_on in (("HOLD", frame.is_hold), ("advisory", frame.is_advisory)) if is_on),
-        *(reason.text for reason in frame.reasons[-1:]),
+        *(reason.text for reason in frame.reasons),
     ]
     return " | ".join(parts)
 

@@ -191,7 +191,7 @@ def test_a_look_keeps_the_window_that_an_increase_must_wait_for() -> None:
     assert counts(decision) == {"prefill": 2, "decode": 2}
     assert decision.pools[0].bound_by is ReasonCode.WINDOW_UP
     assert say(decision, ReasonCode.WINDOW_UP) == (
-        "prefill: 6 wanted, 2 granted: an increase must be wanted for 60 s"
+        "prefill: 6 wanted, 2 granted: this many were wanted throughout the last 60 s"
     )
 
 

@@ -193,11 +193,11 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
     (ReasonCode.STEP_DOWN, ""): (step_down, "prefill: 3 wanted, 6 granted: one decision removes at most 1"),
     (ReasonCode.WINDOW_UP, ""): (
         window_up,
-        "prefill: 8 wanted, 2 granted: an increase must be wanted for 60 s",
+        "prefill: 8 wanted, 2 granted: this many were wanted throughout the last 60 s",
     ),
     (ReasonCode.WINDOW_DOWN, ""): (
         window_down,
-        "prefill: 3 wanted, 7 granted: a decrease must be wanted for 300 s",
+        "prefill: 3 wanted, 7 granted: so many were needed within the last 300 s",
     ),
     (ReasonCode.SURGE, "tick"): (
         surge_keeps,

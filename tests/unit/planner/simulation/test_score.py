@@ -60,7 +60,8 @@ def test_a_request_that_waits_too_long_counts_as_missed_before_it_is_done() -> N
 
 async def test_gpu_hours_count_starting_and_draining_engines() -> None:
     clock = VirtualClock()
-    world = embedded_world(Scenario(startup_s=600.0, low_rps=0.5, high_rps=1.0), clock=clock)
+    one_each = Scenario(startup_s=600.0, low_rps=0.5, high_rps=1.0, prefill_replicas=1, decode_replicas=1)
+    world = embedded_world(one_each, clock=clock)
 
     await clock.advance(1800.0)
     world.scale(Replicas.of(prefill=3, decode=1))
