@@ -23,7 +23,7 @@ from planner.serving.reader import UnreadLine, journal_files
 from planner.serving.records import Stepped, from_line
 from planner.serving.status import DecisionView, view
 
-_DECISIONS = "/api/v1/decisions?limit=100"
+_DECISIONS = "/api/v1/decisions?limit=50"
 _LABEL_WIDTH = 10
 _FEW_UNREAD = 3
 _MOST = 10_000

@@ -54,7 +54,7 @@ def _band_edge_rps(
     upper = forecast_demand(forecast, sight, level_ratio=policy.look.quantile_ratio)
     if upper is not None and forecast is not None and forecast.arrivals_rps.calibrated:
         edge_rps = max(upper.arrivals_rps, planned.arrivals_rps)
-    seconds = max(window_s, 1.0)
+    seconds = window_s if math.isfinite(window_s) and window_s > 1.0 else 1.0
     return edge_rps + 3.0 * math.sqrt(max(edge_rps * seconds, 1.0)) / seconds
 
 

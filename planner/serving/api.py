@@ -21,7 +21,7 @@ TEXT = "text/plain; charset=utf-8"
 
 DEFAULT_LIMIT = 20
 # A larger answer would keep the loop from its work for longer than a tick may wait.
-MOST_LIMIT = 100
+MOST_LIMIT = 50
 
 INDEX = """\
 Setpoint {version}, scaling {target}

@@ -212,12 +212,12 @@ async def test_decisions_are_filtered_by_time_and_kind(
 @pytest.mark.parametrize(
     ("query", "error"),
     [
-        ("limit=0", "limit: expected a whole number from 1 to 100, found '0'"),
-        ("limit=101", "limit: expected a whole number from 1 to 100, found '101'"),
-        ("limit=-1", "limit: expected a whole number from 1 to 100, found '-1'"),
-        ("limit=ten", "limit: expected a whole number from 1 to 100, found 'ten'"),
-        ("limit=%D9%A3", "limit: expected a whole number from 1 to 100, found '٣'"),
-        ("limit=", "limit: expected a whole number from 1 to 100, found ''"),
+        ("limit=0", "limit: expected a whole number from 1 to 50, found '0'"),
+        ("limit=51", "limit: expected a whole number from 1 to 50, found '51'"),
+        ("limit=-1", "limit: expected a whole number from 1 to 50, found '-1'"),
+        ("limit=ten", "limit: expected a whole number from 1 to 50, found 'ten'"),
+        ("limit=%D9%A3", "limit: expected a whole number from 1 to 50, found '٣'"),
+        ("limit=", "limit: expected a whole number from 1 to 50, found ''"),
         ("since=yesterday", "since: expected Unix time in seconds, found 'yesterday'"),
         ("since=nan", "since: expected Unix time in seconds, found 'nan'"),
         ("kind=tock", "kind: expected tick or look, found 'tock'"),
