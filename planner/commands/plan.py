@@ -5,13 +5,17 @@ engines, with correction factors of 1, and without the limits that only spread a
 and steps).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from config.errors import ConfigError
-from config.policy import CorrectionPolicy, Policy, PoolPolicy, Targets
+from config.policy import CorrectionPolicy, Policy, PoolPolicy, Role, Targets
 from connectors.base import Fleet, Observation, PoolState, Traffic, Value
-from planner.core.decision import Decision, Demand, PoolDecision
+from planner.commands.output import milliseconds
+from planner.commands.readings import is_above
+from planner.core.decision import Decision, Demand, PoolDecision, ReasonCode
 from planner.core.decision import StepKind as Kind
+from planner.core.sizing.throughput import expected_latency_s
 from planner.core.state import initial_state
 from planner.core.step import step
 from planner.core.words import explain
@@ -21,6 +25,8 @@ from predictors.base import Forecast, SeriesForecast
 NO_BUDGET_GPUS = 10**15
 _RATE_FACTORS = (0.5, 0.8, 1.0, 1.2, 1.5, 2.0)
 _ITL_FACTORS = (0.8, 1.25)
+# Beyond so many times the engines, more of them are no advice.
+_MOST_DOUBLINGS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,7 @@ class Plan:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What the counts do not tell, one sentence each."""
-        return _cautions(self.request.policy.targets, self.decision)
+        return tuple(_cautions(self.request, self.decision))
 
 
 def plan_for(request: PlanRequest) -> Plan:
@@ -191,20 +197,70 @@ def _variation(change: str, policy: Policy, demand: Demand) -> Variation:
     return Variation(change=change, demand=demand, targets=policy.targets, decision=_decision(policy, demand))
 
 
-def _cautions(targets: Targets, decision: Decision) -> tuple[str, ...]:
-    found = [
-        f"{pool.pool}: {_carries(pool.replicas)} {1.0 / pool.utilization_ratio:.0%} of the load within "
-        "the target; requests will wait"
-        for pool in decision.pools
-        if pool.utilization_ratio is not None and is_overloaded(pool)
-    ]
+def _cautions(request: PlanRequest, decision: Decision) -> Iterator[str]:
+    targets = request.policy.targets
+    for pool in decision.pools:
+        if pool.utilization_ratio is not None and is_overloaded(pool):
+            yield (
+                f"{pool.pool}: {_carries(pool.replicas)} {1.0 / pool.utilization_ratio:.0%} of the load "
+                "within the target; requests will wait"
+            )
     ttft_s = decision.expected_ttft_s
-    if ttft_s is not None and ttft_s > targets.ttft_s:
-        found.append(
+    if ttft_s is not None and is_above(ttft_s, targets.ttft_s):
+        yield (
             f"a prompt that does not wait takes {ttft_s * 1000.0:.0f} ms, longer than the TTFT target of "
             f"{targets.ttft_s * 1000.0:.0f} ms: more engines do not help; use faster ones or raise the target"
         )
-    return tuple(found)
+    for pool in decision.pools:
+        if pool.role is Role.DECODE and not is_overloaded(pool):
+            yield from _slow_tokens(request, decision, pool)
+
+
+def _slow_tokens(request: PlanRequest, decision: Decision, pool: PoolDecision) -> Iterator[str]:
+    itl_s, target_s = pool.expected_latency_s, request.policy.targets.itl_s
+    if itl_s is None or not is_above(itl_s, target_s):
+        return
+    target = f"the ITL target of {milliseconds(target_s)}"
+    unattainable = {one.pool for one in decision.reasons if one.code is ReasonCode.TARGET_UNATTAINABLE}
+    if pool.pool in unattainable:
+        yield (
+            f"{pool.pool}: {target} is out of reach; an engine takes {milliseconds(itl_s)} per token even "
+            f"with one request, so {_engines(pool.replicas)} would be bought for nothing. Raise --itl or "
+            "use faster engines"
+        )
+        return
+    enough = _enough(request, pool)
+    more = f", or add headroom: {enough} engines would meet it here (--min-decode {enough})" if enough else ""
+    yield (
+        f"{pool.pool}: expect an ITL of {milliseconds(itl_s)}, above {target}. The throughput solver divides "
+        "the load by the profiled throughput at the target; at that size the profile's own curve gives "
+        f"{milliseconds(itl_s)} at the mean load of an engine. Lower --itl{more}"
+    )
+
+
+def _enough(request: PlanRequest, pool: PoolDecision) -> int | None:
+    """Return the least number of engines whose ITL meets the target by the profile; None if very many."""
+    few, many = pool.replicas, pool.replicas
+    for _ in range(_MOST_DOUBLINGS):
+        few, many = many, many * 2
+        if _meets(request, pool, many):
+            break
+    else:
+        return None
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if _meets(request, pool, middle) else (middle, many)
+    return many
+
+
+def _meets(request: PlanRequest, pool: PoolDecision, replicas: int) -> bool:
+    asked = next(one for one in request.policy.pools if one.name == pool.pool)
+    itl_s = expected_latency_s(asked, request.demand, replicas=replicas, correction_ratio=1.0)
+    return itl_s is not None and not is_above(itl_s, request.policy.targets.itl_s)
+
+
+def _engines(count: int) -> str:
+    return "1 engine" if count == 1 else f"{count} engines"
 
 
 def _carries(engines: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from config.load import Loaded
 from config.policies import policy_from
-from config.policy import Solver
+from config.policy import Solver, Targets
 from config.sources import env_layer, file_layer, process_environment
 from planner.commands.curves import profile_of
 from planner.commands.flags import Format, Given
@@ -22,6 +22,7 @@ from planner.commands.output import (
     wrapped,
 )
 from planner.commands.plan import Plan, PlanRequest, Variation, is_overloaded, plan_for
+from planner.commands.readings import is_above
 from planner.commands.values import number
 from planner.core.decision import Decision, Demand, PoolDecision, Reason, ReasonCode
 
@@ -239,13 +240,20 @@ def _pools_table(plan: Plan) -> str:
                 str(pool.replicas),
                 str(pool.gpus),
                 _load(pool),
-                f"{_LATENCY[pool.role]} {milliseconds(pool.expected_latency_s)}",
+                _latency(pool, target_s[pool.role]),
                 milliseconds(target_s[pool.role]),
                 _bound(pool.bound_by),
             )
             for pool in plan.decision.pools
         ],
     )
+
+
+def _latency(pool: PoolDecision, target_s: float) -> Cell:
+    found_s = pool.expected_latency_s
+    is_slow = found_s is not None and is_above(found_s, target_s)
+    words = f"{_LATENCY[pool.role]} {milliseconds(found_s)}"
+    return Cell(text=words, tone=Tone.BAD if is_slow else Tone.PLAIN)
 
 
 def _load(pool: PoolDecision) -> Cell:
@@ -283,10 +291,11 @@ def _sensitivity_row(variation: Variation, plan: Plan) -> tuple[str | Cell, ...]
         milliseconds(decision.expected_itl_s),
     )
     tone = Tone.STRONG if is_asked else Tone.PLAIN
-    return (*(Cell(text=cell, tone=tone) for cell in cells), _note(decision, is_asked=is_asked))
+    return (*(Cell(text=cell, tone=tone) for cell in cells), _note(variation, is_asked=is_asked))
 
 
-def _note(decision: Decision, *, is_asked: bool) -> Cell:
+def _note(variation: Variation, *, is_asked: bool) -> Cell:
+    decision, targets = variation.decision, variation.targets
     over = [pool.pool for pool in decision.pools if is_overloaded(pool)]
     if over:
         which = f": {over[0]}" if len(over) == 1 else ""
@@ -294,6 +303,18 @@ def _note(decision: Decision, *, is_asked: bool) -> Cell:
     codes = {reason.code for reason in decision.reasons}
     if ReasonCode.TARGET_UNATTAINABLE in codes:
         return Cell(text="target out of reach", tone=Tone.BAD)
+    if slow := _above(decision, targets):
+        return Cell(text=f"{' and '.join(slow)} above target", tone=Tone.BAD)
     if ReasonCode.OUTSIDE_PROFILE in codes:
         return Cell(text="outside the profile", tone=Tone.WARN)
     return Cell(text="as asked" if is_asked else "", tone=Tone.DIM)
+
+
+def _above(decision: Decision, targets: Targets) -> list[str]:
+    expected = (
+        ("TTFT", decision.expected_ttft_s, targets.ttft_s),
+        ("ITL", decision.expected_itl_s, targets.itl_s),
+    )
+    return [
+        name for name, found_s, target_s in expected if found_s is not None and is_above(found_s, target_s)
+    ]

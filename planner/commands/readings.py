@@ -6,6 +6,9 @@ from connectors.base import Idle, Observation, Reading, Traffic, Unknown, Value
 from planner.commands.output import milliseconds
 from predictors.base import Forecast, SeriesForecast
 
+# What is shown with three digits can differ by so much without looking different.
+_ROUNDING = 1.005
+
 
 def rate(value: float) -> str:
     """Return a load in words.
@@ -39,6 +42,18 @@ def shown(reading: Reading, words: Callable[[float], str]) -> str:
     if isinstance(reading, Value):
         return words(reading.value)
     return "idle" if isinstance(reading, Idle) else "unknown"
+
+
+def is_above(seconds: float, target_s: float) -> bool:
+    """Tell whether a latency is above its target by more than what rounding makes.
+
+    Example:
+        >>> is_above(0.0251, 0.025), is_above(0.02501, 0.025)
+        (False, False)
+        >>> is_above(0.0252, 0.025)
+        True
+    """
+    return seconds > target_s * _ROUNDING
 
 
 def foreseen(series: SeriesForecast | None, words: Callable[[float], str]) -> str:

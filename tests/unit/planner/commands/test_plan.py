@@ -1,6 +1,7 @@
 """What `plan` says is what the daemon would decide."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from config.policies import policy_from
 from config.policy import Policy
 from connectors.base import Fleet, Observation, PoolState, Traffic, Value
 from planner.commands.plan import PlanRequest, plan_for
+from planner.commands.plan_view import text
 from planner.core.decision import Demand, StepKind
 from planner.core.state import initial_state
 from planner.core.step import step
@@ -209,3 +211,50 @@ def test_a_plan_takes_the_settings_of_the_daemon(
     from_variable = json.loads(setpoint("plan", "-c", str(file), *point).out)
 
     assert [plan["budget_gpus"] for plan in (from_file, over_file, from_variable)] == [6, 8, 7]
+
+
+def optimistic(itl: str) -> Policy:
+    """Return a policy with a profile whose throughput at an ITL is higher than its own curve can explain."""
+    profile = embedded_profile()
+    assert profile.decode is not None
+    faster = tuple(one * 1.6 for one in profile.decode.throughput_tokens_per_s_per_gpu)
+    decode = replace(profile.decode, throughput_tokens_per_s_per_gpu=faster)
+    flags = {"budget_gpus": "64", "targets.ttft": "300ms", "targets.itl": itl}
+    return policy_from(load(flags=flags, environment={}).settings, replace(profile, decode=decode))
+
+
+def test_an_itl_above_the_target_is_cautioned_with_a_number_of_engines_that_meets_it() -> None:
+    demand = Demand(arrivals_rps=40.0, isl_tokens=2000.0, osl_tokens=300.0)
+    under = optimistic("10ms")
+
+    plan = plan_for(PlanRequest(policy=under, demand=demand))
+
+    (caution,) = plan.cautions
+    asked = re.search(r"--min-decode (\d+)", caution)
+    assert "above the ITL target of 10.0 ms. The throughput solver divides the load by" in caution
+    assert "Lower --itl" in caution
+    assert asked is not None
+    enough = [
+        replace(pool, min_replicas=int(asked[1])) if pool.name == "decode" else pool for pool in under.pools
+    ]
+    with_headroom = plan_for(PlanRequest(policy=replace(under, pools=tuple(enough)), demand=demand))
+    assert with_headroom.cautions == ()
+
+
+def test_an_itl_target_out_of_reach_is_cautioned() -> None:
+    demand = Demand(arrivals_rps=10.0, isl_tokens=2000.0, osl_tokens=300.0)
+
+    plan = plan_for(PlanRequest(policy=policy(targets__itl="2ms"), demand=demand, is_budgeted=False))
+
+    (caution,) = plan.cautions
+    assert "the ITL target of 2.0 ms is out of reach" in caution
+    assert f"so {plan.decision.replicas['decode']} engines would be bought for nothing" in caution
+
+
+def test_what_if_rows_note_an_itl_above_the_target() -> None:
+    demand = Demand(arrivals_rps=40.0, isl_tokens=2000.0, osl_tokens=300.0)
+
+    shown = text(plan_for(PlanRequest(policy=optimistic("10ms"), demand=demand)))
+
+    (row,) = [line for line in shown.splitlines() if line.startswith("rate × 1 ")]
+    assert row.endswith("ITL above target")
