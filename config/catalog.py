@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from config.settings import Settings
 
 _FEW = 2
+# An embedding program hands the profile over itself, so it has a default; the commands have nothing without.
+_COMMANDS_NEED = frozenset({"profile"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Entry:
         key: Its dotted name.
         description: What it means.
         is_required: Whether it has no default.
+        is_needed: Whether the daemon does not start without it.
         is_secret: Whether its value must never be shown.
         example: A value as a user would write it; None if the default serves as one.
     """
@@ -30,6 +33,7 @@ class Entry:
     key: str
     description: str
     is_required: bool
+    is_needed: bool
     is_secret: bool
     example: object
 
@@ -63,17 +67,31 @@ def suggestion(key: str) -> str:
         >>> suggestion("targets.colour")
         'targets takes: itl, percentile, ttft'
     """
+    if found := nearest(key):
+        return f"did you mean {' or '.join(found)}?"
+    parent, _ = _place(key)
+    return f"{parent or 'the top level'} takes: {', '.join(sorted(_children(parent)))}"
+
+
+def nearest(key: str) -> tuple[str, ...]:
+    """Return the settings or sections that a key which does not exist was probably meant to be.
+
+    Example:
+        >>> nearest("targets.tfft"), nearest("ttft"), nearest("targets.colour")
+        (('targets.ttft',), ('targets.ttft',), ())
+    """
+    parent, name = _place(key)
+    wanted, siblings = name[:64].lower().replace("-", "_"), sorted(_children(parent))
+    if near := difflib.get_close_matches(wanted, siblings, n=1, cutoff=0.7):
+        return (_join(parent, near[0]),)
+    elsewhere = tuple(known for known in (*entries(), *sections()) if known.rpartition(".")[2] == name)
+    return elsewhere if len(elsewhere) <= _FEW else ()
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Split a key into a section that exists and the rest."""
     parent, _, name = key.rpartition(".")
-    if parent not in sections():
-        parent, name = "", key
-    siblings = sorted(_children(parent))
-    near = difflib.get_close_matches(name[:64].lower().replace("-", "_"), siblings, n=1, cutoff=0.7)
-    elsewhere = [known for known in (*entries(), *sections()) if known.rpartition(".")[2] == name]
-    if near:
-        return f"did you mean {_join(parent, near[0])}?"
-    if 0 < len(elsewhere) <= _FEW:
-        return f"did you mean {' or '.join(elsewhere)}?"
-    return f"{parent or 'the top level'} takes: {', '.join(siblings)}"
+    return (parent, name) if parent in sections() else ("", key)
 
 
 def section_model(field: FieldInfo) -> type[BaseModel] | None:
@@ -93,6 +111,7 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[Entry]:
                 key=key,
                 description=field.description or "",
                 is_required=field.is_required(),
+                is_needed=field.is_required() or key in _COMMANDS_NEED,
                 is_secret=SecretStr.__name__ in repr(field.annotation),
                 example=field.examples[0] if field.examples else None,
             )

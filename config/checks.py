@@ -2,23 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from config.catalog import value_of
+from config.places import unusable
 from config.problems import Origin, OriginKind, Problem
 from config.sections import ActuatorKind, SourceKind
 from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
 
-EMBEDDED_PROFILE = "embedded"
 _POOLS = ("prefill", "decode")
-_FILES = (
-    "prometheus.token_file",
-    "prometheus.ca_file",
-    "prometheus.client_cert_file",
-    "prometheus.client_key_file",
-    "etcd.ca_file",
-)
 # A setting and the one it cannot be without; a setting and the one it excludes.
 _NEEDS = (
     ("prometheus.client_cert_file", "prometheus.client_key_file"),
@@ -44,7 +36,7 @@ def contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[Pr
         *_credentials(settings),
         *_source(settings),
         *_plugins(settings),
-        *_files(settings),
+        *unusable(settings),
     )
     return [_placed(problem, origins) for problem in found]
 
@@ -187,51 +179,6 @@ def _plugin_choices(settings: Settings) -> tuple[tuple[str, bool, str | None], .
         ("source", settings.source is SourceKind.PLUGIN, settings.plugin.source),
         ("actuator", settings.actuator is ActuatorKind.PLUGIN, settings.plugin.actuator),
     )
-
-
-def _files(settings: Settings) -> Iterator[Problem]:
-    for key in _FILES:
-        path = value_of(settings, key)
-        if isinstance(path, str) and (problem := _file_problem(path)):
-            yield Problem(key=key, problem=problem, hint="name a file that this user can read")
-    journal = settings.journal.path
-    if journal is not None and (not _exists(str(Path(journal).parent)) or _is_directory(journal)):
-        problem = f"'{quoted(journal)}' is not a file in a folder that exists"
-        yield Problem(key="journal.path", problem=problem, hint="make the folder, or name another file")
-    profile = settings.profile
-    # What follows a # picks a row of the folder's files; whether it is there, their reader tells.
-    if profile is not None and profile != EMBEDDED_PROFILE and not _exists(profile.partition("#")[0]):
-        yield Problem(
-            key="profile",
-            problem=f"there is no file or folder '{quoted(profile)}'",
-            hint=f"name a folder or file with measured curves, or write {EMBEDDED_PROFILE}",
-        )
-
-
-def _file_problem(path: str) -> str:
-    try:
-        with Path(path).open("rb"):
-            return ""
-    except FileNotFoundError:
-        return f"there is no file '{quoted(path)}'"
-    except IsADirectoryError:
-        return f"'{quoted(path)}' is a directory"
-    except (OSError, ValueError):
-        return f"the file '{quoted(path)}' cannot be read"
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _is_directory(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):
-        return True
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -60,7 +60,7 @@ _TABLE = "| setting | value | default | meaning |\n| --- | --- | --- | --- |\n"
 
 
 def _row(entry: Entry, kind: str, default: str) -> str:
-    value = "**required**" if entry.is_required else f"`{default}`"
+    value = "**required**" if entry.is_needed else f"`{default}`"
     return f"| `{entry.key}` | {kind} | {value} | {_cell(entry.description)} |\n"
 
 

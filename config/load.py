@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from config.catalog import entries
 from config.checks import contradictions, warnings
-from config.problems import DEFAULT, Origin, OriginKind, Problem, from_validation, one_error
+from config.problems import DEFAULT, Origin, OriginKind, Problem, first_causes, from_validation, one_error
 from config.settings import Settings
 from config.sources import (
     CONFIG_VARIABLE,
@@ -106,7 +106,7 @@ def _load(request: Request) -> Loaded:
     _derive_namespace(given)
     examples = [] if request.require else _fill(given)
     settings, more = _validated(given)
-    problems += more
+    problems += first_causes(more, problems)
     origins = {key: given[key].origin if key in given else DEFAULT for key in entries()}
     known_bad = {problem.key for problem in problems}
     problems += [p for p in contradictions(settings, origins) if not known_bad & {p.key, *p.others}]

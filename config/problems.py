@@ -1,7 +1,7 @@
 """What is wrong with the settings, in words: one line per problem, with the setting and where it was set."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from config.catalog import entries
 from config.errors import ConfigError
 from config.fields import PROBLEM, shown
+
+NOT_SET = "is required and was not set"
 
 
 class OriginKind(StrEnum):
@@ -53,7 +55,7 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        key: The setting, or the file.
+        key: The setting, the variable, or the file.
         problem: What was found.
         hint: What was expected, and what to do.
         origin: Where the setting was set; None where the key says it.
@@ -90,6 +92,25 @@ def from_validation(error: ValidationError) -> list[Problem]:
     return list(found.values())
 
 
+def first_causes(found: Iterable[Problem], earlier: Iterable[Problem]) -> list[Problem]:
+    """Leave out what is absent only because it was misspelt, or because its section could not be read.
+
+    Example:
+        >>> absent = Problem(key="targets.ttft", problem=NOT_SET)
+        >>> first_causes([absent], [Problem(key="targets", problem="[1] is not a section")])
+        []
+    """
+    causes = {key for problem in earlier for key in (problem.key, *problem.others)}
+    return [one for one in found if one.problem != NOT_SET or not causes & set(_path(one.key))]
+
+
+def _path(key: str) -> Iterator[str]:
+    """Yield a key and the sections around it."""
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
 def _key(detail: ErrorDetails) -> tuple[str, tuple[int | str, ...]]:
     """Split the place of an error into the dotted key of the setting and the way inside its value."""
     parts = detail["loc"]
@@ -110,7 +131,7 @@ def _words(detail: ErrorDetails, key: str) -> tuple[str, str]:
     if detail["type"] == PROBLEM:
         return str(context["problem"]), str(context["hint"])
     if detail["type"] == "missing":
-        return "is required and was not set", _how_to_set(key)
+        return NOT_SET, _how_to_set(key)
     entry = entries().get(key)
     value = "the value" if entry is not None and entry.is_secret else shown(detail["input"])
     problem, hint = _expected(

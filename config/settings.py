@@ -48,7 +48,10 @@ class TargetSettings(BaseModel):
     itl: PositiveDuration = Field(description="Target of the time between tokens.", examples=["25ms"])
     percentile: Percentile = Field(
         default="mean",
-        description="What must meet the targets: the mean, or a share of requests such as p95 or 95%.",
+        description=(
+            "Which observed latencies are shown and compared with the targets: the mean, or a percentile such"
+            " as p95 or 95%. Counts do not depend on it yet: the throughput solver sizes for means."
+        ),
         examples=["mean", "p95"],
     )
 
@@ -190,8 +193,11 @@ class Settings(BaseSettings):
     )
     profile: Text | None = Field(
         default=None,
-        description="Folder or file with the engine's measured curves; embedded is the one of the demo.",
-        examples=["profiles/h100"],
+        description=(
+            "Folder with the engine's measured curves; embedded is the synthetic engine of the demo, to try"
+            " things out."
+        ),
+        examples=["embedded", "profiles/h100"],
     )
     targets: TargetSettings = Field(description="The latency that users were promised.")
     pools: PoolsSettings = Field(default_factory=PoolsSettings, description="The pools and their limits.")

@@ -60,8 +60,9 @@ def written_defaults() -> Mapping[str, str]:
 def json_schema() -> dict[str, object]:
     """Return the JSON schema of the file, for editors and for programs that write it."""
     schema = cast("dict[str, object]", _with_units(Settings.model_json_schema(mode="validation")))
+    needed = {entry.key.partition(".")[0] for entry in entries().values() if entry.is_needed}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Settings of Setpoint"}
-    return {**schema, **head}
+    return {**schema, **head, "required": sorted(needed)}
 
 
 def _defaults() -> Mapping[str, object]:
@@ -108,8 +109,8 @@ def _entry_lines(entry: Entry, default: object, *, depth: int) -> Iterator[str]:
     if not depth:
         yield "\n"
     name = entry.key.rpartition(".")[2]
-    yield from _comment(f"{entry.description}{' Required.' if entry.is_required else ''}", depth)
-    if entry.is_required:
+    yield from _comment(f"{entry.description}{' Required.' if entry.is_needed else ''}", depth)
+    if entry.is_needed:
         yield f"{'  ' * depth}{name}: {_written(entry.example)}\n"
     else:
         yield f"{'  ' * depth}# {name}: {_written(default)}\n"

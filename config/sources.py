@@ -15,7 +15,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
 from config import dynamo
-from config.catalog import entries, sections, suggestion
+from config.catalog import entries, nearest, sections, suggestion
 from config.fields import shown
 from config.files import read_document
 from config.problems import Origin, OriginKind, Problem
@@ -144,7 +144,8 @@ def _variable_layer(name: str, text: str) -> Layer:
     for key, value in _leaves(tree, ""):
         if isinstance(value, Problem):
             hint = _as_variables(value.hint) or value.hint
-            problems.append(Problem(key=name, problem=value.problem, hint=hint))
+            others = (value.key, *value.others)
+            problems.append(Problem(key=name, problem=value.problem, hint=hint, others=others))
         else:
             values[key] = Given(value=None if value == _NULL else value, origin=origin)
     return Layer(values=values, problems=tuple(problems))
@@ -216,7 +217,9 @@ def _nested_hint(key: str) -> str:
 
 
 def _unknown(key: str) -> Problem:
-    return Problem(key=quoted(key), problem="there is no such setting", hint=suggestion(key))
+    return Problem(
+        key=quoted(key), problem="there is no such setting", hint=suggestion(key), others=nearest(key)
+    )
 
 
 def _merge(values: dict[str, Given], more: Mapping[str, Given]) -> None:

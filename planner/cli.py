@@ -221,7 +221,8 @@ def _config(
 ) -> int:
     answer = cast("Answer", _lazily("config", "answer")(action, given, output))
     _warn(answer.warnings)
-    return _print(answer.text)
+    _print(answer.text)
+    return answer.code
 
 
 @app.command(

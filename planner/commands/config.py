@@ -1,14 +1,20 @@
 """`setpoint config`: which settings are in force, where is each from, and would `run` take them?"""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import yaml
 
+from config.catalog import entries
+from config.clock import SystemClock
+from config.errors import ConfigError
 from config.load import Loaded
+from config.policy import PoolPolicy
 from config.problems import OriginKind
 from config.show import MASK, effective, json_schema, sample_yaml
+from planner.commands.connect import actuator_of, source_of
 from planner.commands.curves import profile_of
 from planner.commands.flags import ConfigAction, ConfigFormat, Given
 from planner.commands.loading import load_given, origins_in_words
@@ -43,10 +49,12 @@ class Answer:
     Attributes:
         text: What is printed.
         warnings: What is allowed but risky, one line each.
+        code: The exit code.
     """
 
     text: str
     warnings: tuple[str, ...] = ()
+    code: int = 0
 
 
 def answer(action: ConfigAction, given: Given, output: ConfigFormat) -> Answer:
@@ -75,35 +83,61 @@ def shown_settings(loaded: Loaded, given: Given) -> tuple[Shown, ...]:
     return tuple(
         Shown(
             key=row.key,
-            value=None if loaded.origins[row.key].name == _STAND_IN else row.value,
-            origin=_NOT_SET if loaded.origins[row.key].name == _STAND_IN else words[row.key],
+            value=None if _is_absent(loaded, row.key) else row.value,
+            origin=_NOT_SET if _is_absent(loaded, row.key) else words[row.key],
             is_default=loaded.origins[row.key].kind is OriginKind.DEFAULT,
         )
         for row in effective(loaded)
     )
 
 
+def _is_absent(loaded: Loaded, key: str) -> bool:
+    origin = loaded.origins[key]
+    is_default = origin.kind is OriginKind.DEFAULT
+    return origin.name == _STAND_IN or (is_default and entries()[key].is_needed)
+
+
 def check(given: Given) -> Loaded:
     """Load the settings and all that they name, as `setpoint run` would.
+
+    Connectors are made and closed again, and nothing is sent.
 
     Raises:
         ConfigError: If `run` would refuse them.
     """
     loaded = load_given(given)
-    Planner(loaded.settings, profile_of(loaded.settings))
+    planner = Planner(loaded.settings, profile_of(loaded.settings))
+    asyncio.run(_make_connectors(loaded, planner.policy.pools))
     return loaded
 
 
+async def _make_connectors(loaded: Loaded, pools: tuple[PoolPolicy, ...]) -> None:
+    clock = SystemClock()
+    source = source_of(loaded, clock=clock)
+    try:
+        await actuator_of(loaded.settings, pools, clock=clock).close()
+    finally:
+        await source.close()
+
+
 def _check(given: Given, output: ConfigFormat) -> Answer:
-    loaded = check(given)
     if output is ConfigFormat.JSON:
-        return Answer(text=as_json({"ok": True, "warnings": list(loaded.warnings)}))
+        return _check_for_programs(given)
+    loaded = check(given)
     set_count = sum(origin.kind is not OriginKind.DEFAULT for origin in loaded.origins.values())
     where = str(loaded.file) if loaded.file else "flags and variables"
     return Answer(
         text=f"OK: {visible(where)}: {set_count} of {len(loaded.origins)} settings are set, others default",
         warnings=loaded.warnings,
     )
+
+
+def _check_for_programs(given: Given) -> Answer:
+    try:
+        loaded = check(given)
+    except ConfigError as error:
+        return Answer(text=as_json({"ok": False, "problems": str(error).splitlines()}), code=2)
+    return Answer(text=as_json({"ok": True, "warnings": list(loaded.warnings)}))
 
 
 def _as_table(rows: tuple[Shown, ...]) -> str:

@@ -66,7 +66,7 @@ FLAGS = (
         name="--percentile",
         key="targets.percentile",
         metavar="p95",
-        meaning="What must meet the targets: mean, or a share of requests such as p95.",
+        meaning="Which observed latency is shown and compared: mean, or such as p95.",
     ),
     Flag(name="--budget", key="budget_gpus", metavar="N", meaning="Hard limit of GPUs for all pools."),
     Flag(

@@ -21,7 +21,7 @@ def test_the_sample_loads_and_is_all_defaults_but_the_required(write: Write) -> 
     loaded = load(file=write(sample_yaml()), environment={})
 
     set_keys = [row.key for row in effective(loaded) if row.origin != "default"]
-    assert set_keys == ["budget_gpus", "targets.ttft", "targets.itl"]
+    assert set_keys == ["budget_gpus", "profile", "targets.ttft", "targets.itl"]
     assert loaded.warnings == ()
 
 
@@ -102,7 +102,7 @@ def test_the_schema_has_durations_as_text_with_a_pattern() -> None:
     }
     assert schema["$defs"]["JournalSettings"]["properties"]["max_bytes"]["default"] == "64MiB"
     assert schema["additionalProperties"] is False
-    assert sorted(schema["required"]) == ["budget_gpus", "targets"]
+    assert sorted(schema["required"]) == ["budget_gpus", "profile", "targets"]
 
 
 @pytest.mark.parametrize("module", ["config.errors", "config.policy", "config.clock"])

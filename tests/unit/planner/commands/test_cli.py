@@ -47,7 +47,7 @@ MISTAKES = {
     ),
     "a profile that does not exist": (
         (*PLAN, *RATE, "--profile", "/does/not/exist"),
-        "profile: there is no file or folder '/does/not/exist'",
+        "profile: there is no folder '/does/not/exist'",
     ),
     "no profile": (
         ("plan", *RATE, "--isl", "9", "--osl", "9", "--ttft", "1s", "--itl", "1s"),

@@ -1,6 +1,8 @@
 """What `config` shows is what is in force, and what `check` takes `run` takes."""
 
 import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -90,7 +92,7 @@ def test_the_sample_passes_the_check(setpoint: Run, tmp_path: Path) -> None:
     file = tmp_path / "sample.yaml"
     file.write_text(setpoint("config", "sample").out)
 
-    answered = setpoint("config", "check", "-c", str(file), "--profile", "embedded")
+    answered = setpoint("config", "check", "-c", str(file))
 
     assert answered.code == 0
     assert answered.out.startswith(f"OK: {file}: 4 of {len(entries())} settings are set")
@@ -106,6 +108,80 @@ def test_a_check_for_programs_is_json(setpoint: Run) -> None:
     answered = setpoint("config", "check", *TARGETS, "-o", "json")
 
     assert json.loads(answered.out) == {"ok": True, "warnings": []}
+
+
+def test_a_failed_check_for_programs_is_json_too(setpoint: Run) -> None:
+    answered = setpoint("config", "check", *TARGETS, "--ttft", "300", "--log-level", "loud", "-o", "json")
+
+    document = json.loads(answered.out)
+    assert answered.code == 2
+    assert answered.err == ""
+    assert document["ok"] is False
+    assert [problem.partition(":")[0] for problem in document["problems"]] == ["targets.ttft", "log.level"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ("prometheus.dialect=vlm", "'vlm'"),
+        ("forecast.predictor=kalmann", "'kalmann'"),
+        ("plugin.source=acme", "plugin.source: "),
+        ("plugin.actuator=acme", "plugin.actuator: "),
+        ("prometheus.ca_file=FILE", "FILE"),
+        ("http.bind=localhost:80", "http.bind: "),
+        ("journal.path=/dev/null/journal.jsonl", "journal.path: "),
+    ],
+)
+def test_a_check_refuses_what_run_refuses(setpoint: Run, tmp_path: Path, pair: str, expected: str) -> None:
+    file = tmp_path / "no.pem"
+    file.write_text("no certificate")
+    name = pair.partition("=")[0].removeprefix("plugin.")
+    chosen = ("--set", f"{name}=plugin") if pair.startswith("plugin.") else ("--prometheus", "https://a:1")
+
+    answered = setpoint("config", "check", *TARGETS, *chosen, "--set", pair.replace("FILE", str(file)))
+
+    assert answered.code == 2
+    assert expected.replace("FILE", str(file)) in answered.err
+    assert answered.out == ""
+
+
+def test_a_check_connects_to_nothing(setpoint: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.0)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        answered = setpoint(
+            *("config", "check", *TARGETS, "--prometheus", url, "--actuator", "etcd"),
+            *("--set", f"etcd.endpoints={url}"),
+        )
+
+        assert answered.code == 0, answered.err
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_a_journal_that_may_not_be_written_fails_the_check(setpoint: Run, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("root may write everywhere")
+
+    answered = setpoint("config", "check", *TARGETS, "--journal", str(tmp_path / "j.jsonl"))
+
+    assert "journal.path: this user may not make files in" in answered.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_makes_no_journal(setpoint: Run, tmp_path: Path) -> None:
+    answered = setpoint("config", "check", *TARGETS, "--journal", str(tmp_path / "j.jsonl"))
+
+    assert answered.code == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_profile_that_is_not_set_is_shown_as_required(setpoint: Run) -> None:
+    answered = setpoint("config", "show")
+
+    row = next(line for line in answered.out.splitlines() if line.startswith("profile "))
+    assert row.split(maxsplit=2) == ["profile", "-", "required, not set"]
 
 
 def test_a_check_reads_the_profile_too(setpoint: Run, tmp_path: Path) -> None:
