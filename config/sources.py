@@ -176,7 +176,8 @@ def _nothing_found(name: str) -> Layer:
     meant = next((known for known in entries() if known.replace(".", "_") == flat), None)
     found = f"did you mean {meant}?" if meant else suggestion(key)
     hint = _as_variables(found) or found
-    problem = Problem(key=name, problem="there is no such setting", hint=hint)
+    others = (meant,) if meant else nearest(key)
+    problem = Problem(key=name, problem="there is no such setting", hint=hint, others=others)
     return Layer(values={}, problems=(problem,))
 
 

@@ -97,7 +97,7 @@ class Server:
             return ConfigError(
                 f"port {self.port} on {self.host} is in use by another process",
                 key=f"{self._setting}.port",
-                hint="stop it, choose another port, or set 0 to take a free one",
+                hint="stop it, choose another port (--http-port; demo: --port), or set 0 to take a free one",
             )
         if error.errno in {errno.EACCES, errno.EPERM}:
             return ConfigError(

@@ -191,3 +191,12 @@ def test_a_secret_in_a_broken_variable_is_not_shown(least: dict[str, object]) ->
 
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value)
+
+
+def test_a_required_setting_whose_variable_is_misspelt_is_told_once() -> None:
+    environment = {"SETPOINT_BUGDET_GPUS": "8", "SETPOINT_TARGETS__TFFT": "1s"}
+
+    with pytest.raises(ConfigError) as caught:
+        load(environment=environment, flags={"targets.itl": "25ms"})
+
+    assert sorted(line.partition(":")[0] for line in str(caught.value).splitlines()) == sorted(environment)

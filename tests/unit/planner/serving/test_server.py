@@ -273,7 +273,7 @@ async def test_a_port_in_use_is_an_error_that_says_what_to_do(daemon: Daemon) ->
         await second.start()
     assert str(caught.value) == (
         f"http.port: port {daemon.server.port} on 127.0.0.1 is in use by another process; "
-        "stop it, choose another port, or set 0 to take a free one"
+        "stop it, choose another port (--http-port; demo: --port), or set 0 to take a free one"
     )
     await second.stop()
 
