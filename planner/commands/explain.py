@@ -13,7 +13,7 @@ from config.units import duration_s, quoted
 from planner.commands.client import ask
 from planner.commands.flags import Format
 from planner.commands.output import as_json, clock_time, milliseconds, wrapped
-from planner.commands.readings import expected, rate, seen, unknowns
+from planner.commands.readings import expected, rate, seen, unknowns, where_to_read
 from planner.commands.values import whole
 from planner.core.decision import Demand, StepKind
 from planner.core.words import explain, headline
@@ -195,6 +195,7 @@ def text(one: Explained) -> str:
         lines.append(_line("expected", f"TTFT {ttft} without waiting, ITL {itl}"))
     labels = ("because", *("" for _ in one.view.words[1:]))
     lines += [_line(label, sentence) for label, sentence in zip(labels, one.view.words, strict=False)]
+    lines += [_line("", where) for where in where_to_read(decision)]
     return "\n".join(lines)
 
 

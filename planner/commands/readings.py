@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 
 from connectors.base import Idle, Observation, Reading, Traffic, Unknown, Value
 from planner.commands.output import milliseconds
+from planner.core.decision import Decision, ReasonCode
 from predictors.base import Forecast, SeriesForecast
 
+_BLIND = frozenset({ReasonCode.BLIND_ARRIVALS, ReasonCode.BLIND_FLEET, ReasonCode.BLIND_LENGTHS})
 # What is shown with three digits can differ by so much without looking different.
 _ROUNDING = 1.005
 
@@ -71,6 +73,29 @@ def foreseen(series: SeriesForecast | None, words: Callable[[float], str]) -> st
         return words(series.mean)
     top = series.quantiles[-1]
     return f"{words(series.mean)} (p{top.level_ratio * 100:.3g} {words(top.value).split()[0]})"
+
+
+def foreseen_load(series: SeriesForecast | None, *, sized_ratio: float | None) -> str:
+    """Return the forecast load in words, with the quantile that was sized for; None is the mean.
+
+    Example:
+        >>> from predictors.base import Quantile
+        >>> series = SeriesForecast(mean=10.0, quantiles=(Quantile(level_ratio=0.9, value=14.0),))
+        >>> foreseen_load(series, sized_ratio=0.9)
+        '10 requests/s (sized for p90: 14)'
+        >>> foreseen_load(series, sized_ratio=None)
+        '10 requests/s (p90 14)'
+    """
+    if series is None or sized_ratio is None or not series.quantiles:
+        return foreseen(series, rate)
+    return f"{rate(series.mean)} (sized for p{sized_ratio * 100:.3g}: {series.at(sized_ratio):.3g})"
+
+
+def where_to_read(decision: Decision) -> Iterator[str]:
+    """Yield where a hold is explained, if it is one because something could not be seen."""
+    codes = dict.fromkeys(reason.code.value for reason in decision.reasons if reason.code in _BLIND)
+    if codes:
+        yield f"what to do: see {' and '.join(codes)} in docs/decisions.md"
 
 
 def seen(observation: Observation) -> str:

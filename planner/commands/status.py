@@ -17,7 +17,17 @@ from planner.commands.output import (
     toned,
     wrapped,
 )
-from planner.commands.readings import foreseen, gauges, rate, shown, tokens, unknowns
+from planner.commands.readings import (
+    foreseen,
+    foreseen_load,
+    gauges,
+    is_above,
+    rate,
+    shown,
+    tokens,
+    unknowns,
+    where_to_read,
+)
 from planner.core.decision import Decision, PoolDecision, ReasonCode
 from planner.serving.codec import from_json, read_json
 from planner.serving.records import Outcome
@@ -129,14 +139,18 @@ def _traffic(status: Status) -> Iterator[str]:
         Column(title="expected", is_number=True),
         Column(title="target", is_number=True),
     )
-    load = (
-        ("load", traffic.arrivals_rps, rate, forecast.arrivals_rps if forecast else None),
+    sized_ratio = status.policy.size_quantile_ratio if status.policy else None
+    load = foreseen_load(forecast.arrivals_rps if forecast else None, sized_ratio=sized_ratio)
+    lengths = (
         ("prompts", traffic.isl_tokens, tokens, forecast.isl_tokens if forecast else None),
         ("outputs", traffic.osl_tokens, tokens, forecast.osl_tokens if forecast else None),
     )
     rows: list[tuple[str | Cell, ...]] = [
-        (name, shown(reading, words), foreseen(series, words), "", "", "")
-        for name, reading, words, series in load
+        ("load", shown(traffic.arrivals_rps, rate), load, "", "", ""),
+        *(
+            (name, shown(reading, words), foreseen(series, words), "", "", "")
+            for name, reading, words, series in lengths
+        ),
     ]
     yield table(heads, [*rows, *_latency_rows(traffic, status, view.decision if view else None)])
     age = "" if status.observation_age_s is None else f"observed {span(status.observation_age_s)} ago"
@@ -177,16 +191,26 @@ def _latency_rows(
             _latency(mean, target_s if judged is mean else None),
             "",
             _latency(tail, target_s) if has_tail else "",
-            milliseconds(expected_s),
+            _judged(expected_s, target_s, good=Tone.PLAIN),
             milliseconds(target_s),
         )
 
 
 def _latency(reading: Reading, target_s: float | None) -> Cell:
-    words = shown(reading, milliseconds)
-    if target_s is None or not isinstance(reading, Value):
+    if isinstance(reading, Value):
+        return _judged(reading.value, target_s, good=Tone.GOOD)
+    return Cell(text=shown(reading, milliseconds))
+
+
+def _judged(found_s: float | None, target_s: float | None, *, good: Tone) -> Cell:
+    words = milliseconds(found_s)
+    if found_s is None or target_s is None:
         return Cell(text=words)
-    return Cell(text=words, tone=Tone.GOOD if reading.value <= target_s else Tone.BAD)
+    return (
+        Cell(text=f"{words} above", tone=Tone.BAD)
+        if is_above(found_s, target_s)
+        else Cell(text=words, tone=good)
+    )
 
 
 def _health(status: Status) -> Iterator[str]:
@@ -213,7 +237,10 @@ def _decision(status: Status) -> Iterator[str]:
     yield "\n".join(
         [
             wrapped(f"Decided {age} ago: {view.headline}", indent="  ", first=""),
-            *(wrapped(sentence, indent="  ", first="- ") for sentence in view.words),
+            *(
+                wrapped(sentence, indent="  ", first="- ")
+                for sentence in (*view.words, *where_to_read(view.decision))
+            ),
         ]
     )
 

@@ -60,6 +60,7 @@ class PolicySummary:
     budget_gpus: int
     targets: Targets
     pools: tuple[PoolSummary, ...]
+    size_quantile_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +227,7 @@ def summarize(policy: Policy) -> PolicySummary:
         interval_s=policy.interval_s,
         budget_gpus=policy.budget_gpus,
         targets=policy.targets,
+        size_quantile_ratio=policy.size_quantile_ratio,
         pools=tuple(
             PoolSummary(
                 pool=pool.name,

@@ -13,6 +13,7 @@ from planner.commands.status import status_of, text
 from planner.core.words import explain, headline
 from planner.serving.records import Actuated, Outcome, Record
 from planner.serving.status import Health, StatusBoard
+from predictors.base import Quantile, SeriesForecast
 
 
 class Answered(Protocol):
@@ -38,7 +39,7 @@ def test_a_person_sees_engines_load_latency_and_health(setpoint: Run, daemon_url
     assert row(answered.out, "prefill")[:5] == ["prefill", "3", "3", "3", "0"]
     assert "5 of 8 GPUs are committed" in answered.out
     assert row(answered.out, "load")[1:3] == ["20", "requests/s"]
-    assert row(answered.out, "TTFT") == ["TTFT", "150", "ms", "450", "ms", "150", "ms", "300", "ms"]
+    assert " ".join(row(answered.out, "TTFT")) == "TTFT 150 ms 450 ms above 150 ms 300 ms"
     assert "source failing since its last try 0 s ago: prometheus did not answer" in answered.out
     assert "parts ok: actuator" in answered.out
     assert "- prefill: 20.00 requests/s of 2000 prompt" in answered.out
@@ -81,6 +82,37 @@ def test_a_blind_daemon_says_what_it_cannot_see(board: StatusBoard, morning: Seq
     assert "load unknown: prometheus did not answer" in shown
     assert "Decided" in shown
     assert "holding: the offered load is not known (prometheus did not answer)" in shown
+    assert "- what to do: see blind_arrivals in docs/decisions.md" in shown
+
+
+def test_the_quantile_that_was_sized_for_is_named(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning:
+        board.take(record)
+    status = board.status(explain=explain, headline=headline)
+    assert status.policy is not None
+    assert status.forecast is not None
+    spread = (Quantile(level_ratio=0.5, value=20.0), Quantile(level_ratio=0.9, value=28.0))
+    uncertain = replace(status.forecast, arrivals_rps=SeriesForecast(mean=21.0, quantiles=spread))
+    policy = replace(status.policy, size_quantile_ratio=0.9)
+
+    shown = text(replace(status, policy=policy, forecast=uncertain))
+
+    assert " 21 requests/s (sized for p90: 28)" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_an_expected_latency_above_its_target_is_marked(
+    board: StatusBoard, morning: Sequence[Record]
+) -> None:
+    for record in morning:
+        board.take(record)
+    status = board.status(explain=explain, headline=headline)
+    assert status.decision is not None
+    slow = replace(status.decision, decision=replace(status.decision.decision, expected_itl_s=0.0341))
+
+    shown = text(replace(status, decision=slow))
+
+    assert "34.1 ms above" in shown
 
 
 def test_a_refused_decision_is_told(board: StatusBoard, morning: Sequence[Record]) -> None:
