@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import re
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,18 +24,23 @@ MODULE = re.compile(r"^```python\n# (\w+)\.py\n(.*?)^```$", re.MULTILINE | re.DO
 LEAST = "budget_gpus: 8\ntargets: {ttft: 300ms, itl: 25ms}\n"
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-    return str(found)
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def _guide(install: Callable[..., None]) -> None:
     """Install the guide's modules with the entry point that it tells."""
-    points = block("toml").replace('project.entry-points."setpoint.dialects"', "setpoint.dialects")
-    install(
-        points.replace('"', ""), {f"{name}.py": code for name, code in MODULE.findall(GUIDE)}, name="acme"
+    (text,) = blocks("toml")
+    package = tomllib.loads(text)
+    modules = {f"{name}.py": code for name, code in MODULE.findall(GUIDE)}
+    assert {f"{name}.py" for name in package["tool"]["setuptools"]["py-modules"]} <= modules.keys()
+    groups = package["project"]["entry-points"].items()
+    points = "".join(
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in named.items())
+        for group, named in groups
     )
+    install(points, modules, name="acme")
 
 
 class Gateway:
@@ -107,7 +113,7 @@ async def test_the_dialect_is_chosen_as_the_guide_says_and_reads_a_gateway(
     tmp_path: Path, gateway: Gateway
 ) -> None:
     file = tmp_path / "setpoint.yaml"
-    chosen = block("yaml").replace("http://gateway:8000", f"http://127.0.0.1:{gateway.port}")
+    chosen = blocks("yaml")[0].replace("http://gateway:8000", f"http://127.0.0.1:{gateway.port}")
     file.write_text(LEAST + chosen)
     clock = VirtualClock()
     source = source_of(load(file=file, environment={}), clock=clock)
@@ -163,3 +169,12 @@ async def seen(spoken: Dialect) -> Traffic:
     await source.observe(60.0)
     await clock.advance(60.0)
     return await source.observe(60.0)
+
+
+def test_the_settings_for_prometheus_load(tmp_path: Path) -> None:
+    file = tmp_path / "setpoint.yaml"
+    file.write_text(LEAST + blocks("yaml")[1])
+
+    found = load(file=file, environment={}).settings.prometheus
+
+    assert (found.dialect, found.extra_selector) == ("acme", {"cluster": "eu-1", "job": "acme-gateway"})
