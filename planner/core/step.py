@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from config.policy import Policy, PoolPolicy
 from connectors.base import Observation, PoolState
 from planner.core.corrections import correct
-from planner.core.decision import Decision, Demand, Reason, ReasonCode, StepKind, because
+from planner.core.decision import Decision, Demand, Figure, Reason, ReasonCode, StepKind, because
 from planner.core.guard import (
     Plans,
     PoolPlan,
@@ -69,6 +69,7 @@ def step(
         InternalError: If the policy does not fit the solver (a pool without a profile, say).
     """
     sight = see(policy, state, observation, now_s=now_s)
+    sight = replace(sight, blind=_dated(sight.blind, policy, state, now_s=now_s))
     now = _Step(
         policy=policy,
         state=_adopt(policy, state, sight, now_s=now_s),
@@ -83,6 +84,14 @@ def step(
     if kind is StepKind.LOOK:
         return _look(now, sight.fleet)
     return _blind(now, sight.fleet, sight.blind) if sight.blind else _tick(now, sight.fleet)
+
+
+def _dated(blind: tuple[Reason, ...], policy: Policy, state: State, *, now_s: float) -> tuple[Reason, ...]:
+    """Add to the first reason for how long blindness lasts already, from its second interval on."""
+    if not blind or state.blind_since_s is None or now_s - state.blind_since_s < policy.interval_s:
+        return blind
+    lasting = Figure(name="blind_s", value=now_s - state.blind_since_s)
+    return (replace(blind[0], figures=(*blind[0].figures, lasting)), *blind[1:])
 
 
 def _adopt(policy: Policy, state: State, sight: Sight, *, now_s: float) -> State:
@@ -121,7 +130,7 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
         missing = (because(ReasonCode.FORECAST_MISSING, arrivals_rps=demand.arrivals_rps),)
     if not is_sizable(demand):
         why = because(ReasonCode.BLIND_LENGTHS, detail="load is expected and no request was seen yet")
-        return _blind(now, fleet, (why,))
+        return _blind(now, fleet, _dated((why,), now.policy, now.state, now_s=now.now_s))
     now, notes = _corrected(now, fleet)
     needs = _needs(now, demand)
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))

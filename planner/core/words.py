@@ -35,7 +35,10 @@ def explain(decision: Decision) -> tuple[str, ...]:
 
 def sentence(reason: Reason) -> str:
     """Return one reason in words, with its numbers."""
-    words = _WORDS[reason.code](reason, reason.numbers())
+    numbers = reason.numbers()
+    words = _WORDS[reason.code](reason, numbers)
+    if "blind_s" in numbers:
+        words = f"{words}; blind for {numbers['blind_s']:.0f} s"
     return f"{reason.pool}: {words}" if reason.pool else words
 
 

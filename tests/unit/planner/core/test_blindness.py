@@ -6,7 +6,7 @@ import pytest
 
 from connectors.base import Fleet, Idle, PoolState, Reading, Unknown
 from planner.core.decision import ReasonCode, StepKind
-from planner.core.words import headline
+from planner.core.words import explain, headline
 from predictors.base import Forecast
 from tests.unit.planner.core.scene import (
     INTERVAL_S,
@@ -231,6 +231,39 @@ def test_blindness_is_dated_from_its_first_tick_and_ends_with_the_first_good_one
     loop.tick(5.0, BIG)
 
     assert loop.state.blind_since_s is None
+
+
+def test_a_hold_says_from_its_second_interval_on_for_how_long_nothing_was_seen() -> None:
+    loop = Loop(policy())
+    loop.tick(5.0, BIG)
+
+    first = loop.tick(traffic(DOWN), BIG)
+    look = loop.look(traffic(DOWN), BIG)
+    loop.tick(5.0, DOWN)
+    last = loop.tick(traffic(DOWN), DOWN)
+
+    assert all("blind for" not in words for decision in (first, look) for words in explain(decision))
+    assert (
+        explain(last)
+        == (
+            "holding: the fleet is not known (the server is down); blind for 65 s",  # the look came 5 s after a tick, and put the next ones off
+            "holding: the offered load is not known (the server is down)",
+        )
+    )
+    assert last.reasons[0].numbers() == {"blind_s": 65.0}
+
+
+def test_an_end_of_blindness_ends_its_count() -> None:
+    loop = Loop(policy())
+    for _ in range(3):
+        loop.tick(traffic(DOWN), BIG)
+    loop.tick(5.0, BIG)
+
+    again = loop.tick(traffic(DOWN), BIG)
+
+    assert say(again, ReasonCode.BLIND_ARRIVALS) == (
+        "holding: the offered load is not known (the server is down)"
+    )
 
 
 def test_a_look_neither_begins_nor_ends_blindness() -> None:
