@@ -140,6 +140,31 @@ def test_another_predictor_is_taught_the_same_history() -> None:
     assert changed.forecast == always.forecast
 
 
+def test_another_predictor_is_taught_no_more_than_the_last_300_intervals() -> None:
+    one, asked = planner(), settings(forecast__predictor="kalman")
+    feed(one, RATES * 40)
+
+    one.change(policy_from(asked, embedded_profile()), forecast_policy_from(asked))
+    one.step(seen(33.0), now_s=30_000.0)
+
+    assert one.forecast is not None
+    assert one.forecast.points == 301
+
+
+def test_of_a_long_gap_no_more_than_300_intervals_are_told() -> None:
+    forecasts = []
+    for gap in (150, 100_000):
+        one = planner(forecast__predictor="kalman")
+        feed(one)
+        one.skip(gap)
+        one.skip(gap)
+        one.step(seen(33.0), now_s=30_000.0)
+        forecasts.append(one.forecast)
+
+    assert forecasts[0] == forecasts[1]
+    assert forecasts[0] is not None
+
+
 def test_a_change_keeps_the_state_and_takes_the_new_limits() -> None:
     one = planner()
     feed(one)
