@@ -11,6 +11,8 @@ from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
 
 _POOLS = ("prefill", "decode")
+# Below this the loop would do nothing but ask.
+_SHORTEST_S = 0.1
 # A setting and the one it cannot be without; a setting and the one it excludes.
 _NEEDS = (
     ("prometheus.client_cert_file", "prometheus.client_key_file"),
@@ -32,6 +34,7 @@ def contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[Pr
     found = (
         *_budget(settings),
         *_pools(settings),
+        *_pace(settings),
         *_ranges(settings),
         *_credentials(settings),
         *_source(settings),
@@ -107,6 +110,16 @@ def _pools(settings: Settings) -> Iterator[Problem]:
                 problem=f"{pool.max_replicas} is below min_replicas, which is {pool.min_replicas}",
                 hint=f"set max_replicas to at least {pool.min_replicas}, or lower min_replicas",
                 others=(f"pools.{name}.min_replicas",),
+            )
+
+
+def _pace(settings: Settings) -> Iterator[Problem]:
+    for key, value_s in (("interval", settings.interval), ("look_interval", settings.look_interval)):
+        if 0.0 < value_s < _SHORTEST_S:
+            yield Problem(
+                key=key,
+                problem=f"{format_duration(value_s)} is shorter than any metric can follow",
+                hint=f"set it to at least {format_duration(_SHORTEST_S)}; 30s is usual for interval",
             )
 
 
