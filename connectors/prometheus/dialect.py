@@ -50,6 +50,7 @@ class Dialect:
         duration: Histogram of request durations, in seconds.
         kv_usage: Gauges from 0 to 1 of the engines' KV cache, in order of preference.
         model_label: The label that carries the model.
+        model_prefix: Families that begin so carry that label too, before the first request; empty if none do.
         namespace_label: The label that tells deployments apart.
     """
 
@@ -69,6 +70,7 @@ class Dialect:
     duration: str
     kv_usage: tuple[EngineGauge, ...] = ()
     model_label: str = "model"
+    model_prefix: str = ""
     namespace_label: str = "namespace"
 
     @property
@@ -80,6 +82,12 @@ class Dialect:
     def gauges(self) -> frozenset[str]:
         """All gauges of the targets themselves."""
         return frozenset(name for gauge in (*self.in_flight, *self.queued) for name in gauge)
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """The few families that name each model that was asked for."""
+        gauges = (name for gauge in self.in_flight for name in gauge)
+        return tuple(dict.fromkeys(name for name in (self.started, self.completed, *gauges) if name))
 
     @property
     def samples(self) -> frozenset[str]:

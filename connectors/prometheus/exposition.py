@@ -27,8 +27,21 @@ class Sample:
     value: float
 
 
-def parse_exposition(content: bytes, dialect: Dialect) -> tuple[Sample, ...]:
-    """Return the samples of the families that the dialect names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposition:
+    """What one page says.
+
+    Attributes:
+        samples: The numbers of the families that the dialect names.
+        models: The models that its series name.
+    """
+
+    samples: tuple[Sample, ...]
+    models: frozenset[str]
+
+
+def parse_exposition(content: bytes, dialect: Dialect) -> Exposition:
+    """Return the samples of the families that the dialect names, and the models that are named.
 
     Raises:
         Malformed: If it is not the text format, or not of a server that speaks this dialect.
@@ -39,15 +52,21 @@ def parse_exposition(content: bytes, dialect: Dialect) -> tuple[Sample, ...]:
     if not content.endswith(b"\n"):
         # Half a number would be taken for a smaller one.
         raise Malformed(f"the page breaks off after {len(content)} bytes; expected a line feed at its end")
-    wanted = "\n".join(line for name, line in lines if name in dialect.samples)
+    kept = dialect.samples
+    about = (dialect.model_prefix,) if dialect.model_prefix else ()
+    wanted = "\n".join(line for name, line in lines if name in kept or name.startswith(about))
     try:
-        return tuple(
-            _checked(Sample(sample.name, sample.labels, float(sample.value)))
+        found = [
+            Sample(sample.name, sample.labels, float(sample.value))
             for family in text_string_to_metric_families(wanted)
             for sample in family.samples
-        )
+        ]
     except ValueError as error:
         raise Malformed(f"a line of the metrics cannot be read: {_words(error)}") from error
+    models = frozenset(sample.labels.get(dialect.model_label, "") for sample in found)
+    return Exposition(
+        samples=tuple(_checked(sample) for sample in found if sample.name in kept), models=models - {""}
+    )
 
 
 def _words(error: ValueError) -> str:

@@ -176,9 +176,15 @@ def select(name: str, matchers: Iterable[Matcher]) -> str:
     return f"{name}{{{','.join(str(matcher) for matcher in matchers)}}}"
 
 
-def select_any(names: Iterable[str], matchers: Matchers) -> str:
-    """Return the selector of several families at once."""
-    pattern = "|".join(escape_regex(name) for name in names)
+def select_any(names: Iterable[str], matchers: Matchers, *, prefix: str = "") -> str:
+    """Return the selector of several families at once, and of those that begin with a prefix if there is one.
+
+    Example:
+        >>> select_any(("a", "b"), (), prefix="c_")
+        '{__name__=~"a|b|c_.*"}'
+    """
+    parts = [escape_regex(name) for name in names]
+    pattern = "|".join([*parts, f"{escape_regex(prefix)}.*"] if prefix else parts)
     return select("", (Matcher("__name__", Compare.REGEX, pattern), *matchers))
 
 
@@ -193,6 +199,11 @@ def growth(series: str, *, window_s: float, presence: str) -> str:
 def by_target(expression: str) -> str:
     """Return the expression summed per scrape target."""
     return f"sum by (job, instance) ({expression})"
+
+
+def counted_by(label: str, series: str) -> str:
+    """Return how many series there are of each value of a label."""
+    return f"count by ({label}) ({series})"
 
 
 def either(expressions: Iterable[str]) -> str:

@@ -31,6 +31,8 @@ class Question(StrEnum):
     ITL = "itl"
     DURATION = "duration"
     KV_USAGE = "kv_usage"
+    MODELS = "models"
+    NAMESPACES = "namespaces"
 
 
 class Queries:
@@ -55,6 +57,12 @@ class Queries:
         """The selector of the targets, for words."""
         return self._presence
 
+    @property
+    def namespaces(self) -> str:
+        """Which namespaces the frontends have, ours or not."""
+        presence = promql.select_any(self._dialect.presence, self._scope.matchers)
+        return promql.counted_by(self._dialect.namespace_label, presence)
+
     def scrapes(self, window_s: float) -> str:
         """Return what shows how often and how lately the targets are scraped."""
         return promql.scrapes(self._presence, lookback_s=window_s + BEFORE_WINDOW_S)
@@ -73,6 +81,7 @@ class Queries:
             },
             Question.DURATION: self._histogram(Question.DURATION, window_s, buckets=False),
             **self._optional(),
+            **self._models(),
         }
 
     def of_history(self, window_s: float) -> Mapping[Question, str]:
@@ -112,6 +121,14 @@ class Queries:
             )
             found[Question.KV_USAGE] = promql.either(promql.mean(one) for one in series)
         return found
+
+    def _models(self) -> dict[Question, str]:
+        dialect = self._dialect
+        if not self._scope.model:
+            return {}
+        has_model = promql.Matcher(dialect.model_label, promql.Compare.NOT_EQUAL, "")
+        series = promql.select_any(dialect.naming, (*self._targets, has_model), prefix=dialect.model_prefix)
+        return {Question.MODELS: promql.counted_by(dialect.model_label, series)}
 
     def _completed_demand(self) -> promql.Matchers:
         refused = self._dialect.refused

@@ -19,6 +19,7 @@ from connectors.base import Traffic, Unknown
 from connectors.prometheus.dialect import Dialect, Scope
 from connectors.prometheus.exposition import parse_exposition
 from connectors.prometheus.facts import blind_traffic, traffic_of
+from connectors.prometheus.names import doubt_about_model
 from connectors.prometheus.options import HttpOptions, checked_url
 from connectors.prometheus.snapshots import Snapshots
 from connectors.prometheus.spans import Span, facts_of_spans
@@ -72,7 +73,9 @@ class ScrapeSource:
         self._endpoints = {_endpoint(url): Snapshots(dialect.gauges) for url in urls}
         if not self._endpoints:
             raise ConfigError("no address to scrape", key="scrape.urls", hint="name the frontends")
+        self._models: dict[str, frozenset[str]] = {}
         self._dialect = dialect
+        self._scope = scope
         self._model = scope.of_model(dialect)
         self._clock = clock
         self._options = options
@@ -101,15 +104,16 @@ class ScrapeSource:
         try:
             async with asyncio.timeout_at(deadline_s):
                 answer = await self._fetcher.fetch(Request(url=url, accept=_ACCEPT))
-            samples = parse_exposition(answer.content, self._dialect)
+            page = parse_exposition(answer.content, self._dialect)
         except TimeoutError:
             self._endpoints[url].fail(at_s=at_s)
             return f"{url} did not answer within {self._options.observe_timeout_s:g} s"
         except ObservationError as error:
             self._endpoints[url].fail(at_s=at_s)
             return str(error) if url in str(error) else f"{url}: {error}"
-        ours = (one for one in samples if all(matcher.accepts(one.labels) for matcher in self._model))
+        ours = (one for one in page.samples if all(matcher.accepts(one.labels) for matcher in self._model))
         self._endpoints[url].add(ours, at_s=at_s)
+        self._models[url] = page.models
         return None
 
     def _traffic(self, failures: dict[str, str], *, at_s: float, window_s: float) -> Traffic:
@@ -121,9 +125,17 @@ class ScrapeSource:
             partial = Unknown(why=f"{len(failures)} of {total} frontends {verb} down: {first}")
         if partial is not None and len(failures) == total:
             return blind_traffic(partial, at_s=at_s, window_s=window_s)
+        # A frontend that is down may be the one that knows the model.
+        doubt = None if failures else self._doubt_about_model()
+        if doubt is not None:
+            return blind_traffic(doubt, at_s=at_s, window_s=window_s)
         spans = list(self._spans(failures, at_s, window_s))
         facts = facts_of_spans(spans, self._dialect, partial=partial, at_s=at_s, window_s=window_s)
         return traffic_of(facts, percentile_ratio=self._options.percentile_ratio)
+
+    def _doubt_about_model(self) -> Unknown | None:
+        names = frozenset[str]().union(*self._models.values())
+        return doubt_about_model(names, scope=self._scope, dialect=self._dialect)
 
     def _spans(self, failures: dict[str, str], at_s: float, window_s: float) -> Iterator[Span]:
         for url, kept in self._endpoints.items():
@@ -133,7 +145,7 @@ class ScrapeSource:
             base = kept.nearest(at_s - window_s)
             doubt = ""
             if base is None:
-                doubt = "first scrape; a rate needs two"
+                doubt = "waiting for a second scrape: a rate needs two"
             elif kept.has_failed_since(base.at_s) and at_s - base.at_s > _LONGEST_SPANS * window_s:
                 doubt = f"scraping was interrupted for {at_s - base.at_s:.0f} s"
             yield Span(target=url, base=None if doubt else base, newest=newest, doubt=doubt)

@@ -16,11 +16,14 @@ from connectors.prometheus.client import PrometheusClient
 from connectors.prometheus.dialect import Dialect, Scope
 from connectors.prometheus.facts import blind_traffic, traffic_of
 from connectors.prometheus.history import HistoryReader
+from connectors.prometheus.names import doubt_about_model, doubt_about_namespace, names_in
 from connectors.prometheus.queries import Queries, Question
 from connectors.prometheus.targets import judge_targets, scrape_interval_s
-from connectors.prometheus.vectors import Outcome, facts_of
+from connectors.prometheus.vectors import Outcome, by_target, facts_of
 
 _LEAST_SCRAPES = 4.0
+# Any number in one of these answers is of a model that exists.
+_OF_MODEL = (Question.STARTED, Question.COMPLETED, Question.IN_FLIGHT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class PrometheusSource:
         options: SourceOptions,
     ) -> None:
         self._client = client
+        self._dialect = dialect
+        self._scope = scope
         self._queries = Queries(dialect, scope)
         self._clock = clock
         self._options = options
@@ -75,6 +80,9 @@ class PrometheusSource:
             self._learn_interval(await self._ask(self._queries.scrapes(window_s), deadline_s))
         window_s = max(window_s, _LEAST_SCRAPES * (self._interval_s or 0.0))
         answers = await self._ask_all(self._queries.of_window(window_s), deadline_s)
+        up = answers[Question.TARGETS]
+        if self._scope.namespace is not None and not isinstance(up, Unknown) and not up.series:
+            answers[Question.NAMESPACES] = await self._ask(self._queries.namespaces, deadline_s)
         return self._judge(answers, at_s=at_s, window_s=window_s)
 
     async def history(self, duration_s: float, step_s: float) -> tuple[Traffic, ...]:
@@ -108,9 +116,28 @@ class PrometheusSource:
         self._learn_interval(scrapes)
         health = judge_targets(up=up, scrapes=scrapes, window_s=window_s, looked_for=self._queries.targets)
         if health.blind is not None:
-            return blind_traffic(health.blind, at_s=at_s, window_s=window_s)
+            why = self._misnamed_namespace(answers) or health.blind
+            return blind_traffic(why, at_s=at_s, window_s=window_s)
+        if health.partial is None and (doubt := self._misnamed_model(answers)) is not None:
+            return blind_traffic(doubt, at_s=at_s, window_s=window_s)
         facts = facts_of(answers, partial=health.partial, at_s=at_s, window_s=window_s)
         return traffic_of(facts, percentile_ratio=self._options.percentile_ratio)
+
+    def _misnamed_namespace(self, answers: Mapping[Question, Outcome]) -> Unknown | None:
+        if Question.NAMESPACES not in answers:
+            return None
+        names = names_in(answers[Question.NAMESPACES], self._dialect.namespace_label)
+        if isinstance(names, Unknown):
+            return None
+        return doubt_about_namespace(names, scope=self._scope, dialect=self._dialect)
+
+    def _misnamed_model(self, answers: Mapping[Question, Outcome]) -> Unknown | None:
+        if Question.MODELS not in answers or any(_has_number(answers.get(one)) for one in _OF_MODEL):
+            return None
+        names = names_in(answers[Question.MODELS], self._dialect.model_label)
+        if isinstance(names, Unknown):
+            return names
+        return doubt_about_model(names, scope=self._scope, dialect=self._dialect)
 
     async def _ask_all(self, questions: Mapping[Question, str], deadline_s: float) -> dict[Question, Outcome]:
         async with asyncio.TaskGroup() as group:
@@ -131,3 +158,7 @@ class PrometheusSource:
         if result.warnings:
             return Unknown(why=f"partial answer: {'; '.join(result.warnings)}")
         return result
+
+
+def _has_number(outcome: Outcome | None) -> bool:
+    return outcome is not None and not isinstance(found := by_target(outcome), Unknown) and bool(found)

@@ -4,7 +4,8 @@ Facts: the frontend lower-cases the model; 0.9 has no counter of arrivals, newer
 `requests_started_total`; `dynamo_namespace` is on frontend series only where a PodMonitor puts it there.
 From 1.0 on a request that ends with `error_type` `validation` or `not_found` was never demand; what was
 turned away for lack of capacity stays in. Other than text generation is excluded by name, so that an endpoint
-which a later version adds is counted rather than overlooked. KV use is read from the workers, except those
+which a later version adds is counted rather than overlooked. Gauges
+`model_*` name a model as soon as a worker serves it. KV use is read from the workers, except those
 that only prefill.
 """
 
@@ -38,5 +39,6 @@ def dynamo(prefix: str = "dynamo_frontend") -> Dialect:
             EngineGauge(name="vllm:kv_cache_usage_perc", matchers=(_NOT_PREFILL,), model_label="model_name"),
         ),
         model_label="model",
+        model_prefix=f"{prefix}_model_",
         namespace_label="dynamo_namespace",
     )

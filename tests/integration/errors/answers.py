@@ -94,6 +94,10 @@ SINGLE: tuple[tuple[str, Replies], ...] = (
     ("TTFT is NaN", {Question.TTFT: buckets({"0.3": "NaN", "+Inf": "NaN"}, total="NaN", count="NaN")}),
     ("ITL is not answered in time", {Question.ITL: httpx.ReadTimeout("")}),
     ("no target is there", {Question.TARGETS: []}),
+    (
+        "no target has the namespace that is set",
+        {Question.TARGETS: [], Question.NAMESPACES: [({"dynamo_namespace": "llm"}, 2)]},
+    ),
     ("all targets are down", {Question.TARGETS: [(ONE, 0), (OTHER, 0)]}),
     ("one of two frontends is down", {Question.TARGETS: [(ONE, 1), (OTHER, 0)]}),
     ("nothing was scraped", {Question.SCRAPES: success("matrix", [])}),
@@ -116,6 +120,8 @@ async def answers() -> list[Row]:
     nothing = dict.fromkeys((Question.ISL, Question.OSL), httpx.ReadTimeout(""))
     traffic = await _seen({**BUSY, **nothing})
     rows.append(Stage(await _seen(BUSY)).row("lengths are not answered for four intervals", traffic, ticks=4))
+    misspelled: Replies = {Question.MODELS: [({"model": "m-8b"}, 4)]}
+    rows.append(Stage(await _seen(BUSY)).row("the model that is set is not there", await _seen(misspelled)))
     # Truly idle engines go, as soon as the window allows; so here it is the one that is set by default.
     rows.append(
         Stage(await _seen(BUSY), {}).row(

@@ -64,6 +64,7 @@ PAGES: tuple[tuple[str, Spoil], ...] = (
     ("a page of HTML", lambda _good: httpx.Response(200, html="<!doctype html><title>Log in</title>")),
     ("an empty page", lambda _good: httpx.Response(200, text="")),
     ("another server's page", lambda good: httpx.Response(200, text=good.replace("dynamo_frontend", "node"))),
+    ("only another model", lambda good: httpx.Response(200, text=good.replace('"m"', '"m-8b"'))),
     ("a page that is cut within a number", lambda good: httpx.Response(200, text=good[: good.index("00\n")])),
     ("a value that is no number", _started("many")),
     ("a counter that is NaN", _started("NaN")),

@@ -43,6 +43,7 @@ class Frontend:
     in_flight: float = 0.0
     prompt_tokens: float = 0.0
     seen: bool = False
+    served: tuple[str, ...] = ()
     port: int = 0
     scrapes: int = 0
     _runner: web.AppRunner | None = field(default=None, repr=False)
@@ -55,7 +56,8 @@ class Frontend:
             self.started += count
 
     def text(self) -> str:
-        return PRESENCE + (self._families() if self.seen else "")
+        served = (f'dynamo_frontend_model_context_length{{model="{name}"}} 8192\n' for name in self.served)
+        return PRESENCE + "".join(served) + (self._families() if self.seen else "")
 
     def _families(self) -> str:
         labels = f'model="{self.model.translate(_ESCAPES)}"'

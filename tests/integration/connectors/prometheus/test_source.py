@@ -17,13 +17,23 @@ pytestmark = pytest.mark.slow
 WINDOW_S = 4.0
 
 
-def source_on(prometheus: Prometheus, *, model: str) -> PrometheusSource:
+def source_on(prometheus: Prometheus, *, model: str, namespace: str = "prod") -> PrometheusSource:
     return PrometheusSource(
         PrometheusClient(prometheus.url, options=HttpOptions(query_timeout_s=3.0), clock=CLOCK),
         dialect=dynamo(),
-        scope=Scope(model=model, namespace="prod"),
+        scope=Scope(model=model, namespace=namespace),
         clock=CLOCK,
         options=SourceOptions(percentile_ratio=0.9),
+    )
+
+
+def scraping(model: str, *addresses: str) -> ScrapeSource:
+    return ScrapeSource(
+        [f"http://{address}" for address in addresses],
+        dialect=dynamo(),
+        scope=Scope(model=model),
+        clock=CLOCK,
+        options=ScrapeOptions(percentile_ratio=0.9),
     )
 
 
@@ -73,6 +83,7 @@ async def test_a_day_with_two_frontends(
     await _nothing_scraped_yet_is_unknown(source)
     await _fresh_frontends_are_idle(source)
     await _unequal_load_is_weighted(source, first, second)
+    await _what_is_misspelled_is_unknown_under_load(prometheus, first)
     await _a_dead_exporter_makes_arrivals_unknown(source, second)
     await _a_dead_prometheus_makes_all_unknown_and_recovers(source, prometheus)
 
@@ -113,6 +124,21 @@ async def _unequal_load_is_weighted(source: PrometheusSource, first: Frontend, s
     assert "nothing was measured yet of 3 requests in flight" in why(traffic.osl_tokens)
 
 
+async def _what_is_misspelled_is_unknown_under_load(prometheus: Prometheus, first: Frontend) -> None:
+    model = source_on(prometheus, model="org/modle-1.5")
+    namespace = source_on(prometheus, model="org/model-1.5", namespace="prd")
+    direct = scraping("org/modle-1.5", f"127.0.0.1:{first.port}")
+
+    found = [(await one.observe(WINDOW_S)) for one in (model, namespace, direct, direct)]
+    for one in (model, namespace, direct):
+        await one.close()
+
+    misspelled = "no series of model 'org/modle-1.5'; the frontend has: org/model-1.5"
+    wrong = "no scrape target has dynamo_namespace 'prd'; the frontends have: prod"
+    assert [why(one.arrivals_rps) for one in found] == [misspelled, wrong, misspelled, misspelled]
+    assert [why(one.ttft_s) for one in found] == [why(one.in_flight) for one in found]
+
+
 async def _a_dead_exporter_makes_arrivals_unknown(source: PrometheusSource, second: Frontend) -> None:
     await second.stop()
 
@@ -145,13 +171,7 @@ async def test_an_old_frontend_with_a_strange_model_is_read_alike_through_promet
     prometheus.scrape(*addresses, dynamo_namespace="prod")
     await prometheus.start()
     through = source_on(prometheus, model=model)
-    direct = ScrapeSource(
-        [f"http://{address}" for address in addresses],
-        dialect=dynamo(),
-        scope=Scope(model=model),
-        clock=CLOCK,
-        options=ScrapeOptions(percentile_ratio=0.9),
-    )
+    direct = scraping(model, *addresses)
     await seen(through, lambda found: isinstance(found.arrivals_rps, Value))
     await direct.observe(WINDOW_S)
 
@@ -171,3 +191,20 @@ async def test_an_old_frontend_with_a_strange_model_is_read_alike_through_promet
     assert number(ours.isl_tokens) == pytest.approx(number(theirs.isl_tokens)) == pytest.approx(400.0)
     assert number(ours.ttft_quantile_s) == pytest.approx(number(theirs.ttft_quantile_s))
     assert number(ours.in_flight) == number(theirs.in_flight) == 20.0
+
+
+async def test_a_model_that_is_served_beside_a_busy_one_is_idle_until_it_is_asked_for(
+    prometheus: Prometheus, frontends: tuple[Frontend, Frontend]
+) -> None:
+    first, second = frontends
+    first.serve_requests(50)
+    second.served = ("org/other",)
+    prometheus.scrape(*(f"127.0.0.1:{one.port}" for one in frontends), dynamo_namespace="prod")
+    await prometheus.start()
+    source = source_on(prometheus, model="Org/Other")
+
+    traffic = await seen(source, lambda found: isinstance(found.arrivals_rps, Value))
+    await source.close()
+
+    assert number(traffic.arrivals_rps) == number(traffic.in_flight) == 0.0
+    assert isinstance(traffic.ttft_s, Idle)

@@ -65,6 +65,7 @@ class FakePrometheus(httpx.AsyncBaseTransport):
         self._replies = {**healthy, **replies}
         queries = Queries(dynamo(), scope)
         self._questions = {text: one for one, text in queries.of_window(window_s).items()}
+        self._questions[queries.namespaces] = Question.NAMESPACES
         # A source that does not know the scrape interval yet asks with the window that it was given.
         self._questions[queries.scrapes(10.0)] = Question.SCRAPES
         self.asked: list[str] = []

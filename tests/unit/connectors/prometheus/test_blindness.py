@@ -37,6 +37,7 @@ NEWER: dict[Question, Reply] = {
     Question.STARTED: [(ONE, 70), (OTHER, 40)],
     Question.REFUSED: [(ONE, 3)],
 }
+MISSPELLED: dict[Question, Reply] = {Question.MODELS: [({"model": "mm"}, 9)]}
 
 
 def readings(traffic: Traffic) -> dict[str, Reading]:
@@ -49,7 +50,7 @@ def seen(replies: Mapping[Question, Reply]) -> dict[str, Reading]:
 
 
 @given(
-    st.sampled_from([BUSY, NEWER, {}]),
+    st.sampled_from([BUSY, NEWER, MISSPELLED, {}]),
     st.dictionaries(st.sampled_from(ASKED), st.sampled_from(sorted(FAULTS)), max_size=4),
 )
 def test_a_fault_never_turns_one_number_into_another(

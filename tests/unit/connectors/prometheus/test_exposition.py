@@ -10,7 +10,7 @@ ALIVE = "dynamo_frontend_disconnected_clients 0\n"
 
 
 def parsed(text: str) -> tuple[Sample, ...]:
-    return parse_exposition(text.encode(), dynamo())
+    return parse_exposition(text.encode(), dynamo()).samples
 
 
 def test_only_the_families_of_the_dialect_are_kept_under_their_names_on_the_wire() -> None:
@@ -29,6 +29,20 @@ def test_only_the_families_of_the_dialect_are_kept_under_their_names_on_the_wire
 
 def test_a_fresh_frontend_has_nothing_of_interest() -> None:
     assert parsed(ALIVE) == ()
+
+
+def test_models_are_named_by_requests_and_by_what_is_told_of_them() -> None:
+    text = (
+        'dynamo_frontend_requests_total{model="asked"} 7\n'
+        'dynamo_frontend_model_context_length{model="served"} NaN\n'
+        "dynamo_frontend_model_ready 1\n"
+        'python_info{model="other"} 1\n'
+    )
+
+    page = parse_exposition(text.encode(), dynamo())
+
+    assert page.models == {"asked", "served"}
+    assert [sample.name for sample in page.samples] == ["dynamo_frontend_requests_total"]
 
 
 @pytest.mark.parametrize(

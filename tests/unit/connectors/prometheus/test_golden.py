@@ -44,7 +44,7 @@ OURS: dict[str, tuple[float | str | None, float | str | None]] = {
     "one_idle_frontend_makes_the_mean_nan": (0.1, "the value is nan"),
     "all_idle": (None, "the value is nan"),
     "no_series": (None, 0.0),
-    "other_model_only": (None, 0.0),
+    "other_model_only": ("no series of model", "no series of model"),
     "other_namespace_only": ("no scrape target matches", "no scrape target matches"),
     "label_case_differs": (0.3, 0.3),
     "missing_namespace_label": ("no scrape target matches", "no scrape target matches"),
@@ -78,6 +78,7 @@ def replies_of(case: dict[str, Any], scope: Scope) -> dict[Question, Reply]:
     return {
         Question.TARGETS: [(ONE, 1)] if known else [],
         Question.SCRAPES: scraped(ONE),
+        Question.MODELS: [({"model": model}, 1) for one in targets if (model := one["metric"].get("model"))],
         question: answer_of(ours, is_count=question is Question.COMPLETED),
     }
 

@@ -80,7 +80,7 @@ def why(reading: Reading) -> str:
 async def test_the_first_scrape_knows_gauges_only() -> None:
     traffic = await Rig(Frontends(a=text(requests_started_total=900, inflight_requests=3))).after(0.0)
 
-    assert why(traffic.arrivals_rps) == why(traffic.ttft_s) == "first scrape; a rate needs two"
+    assert why(traffic.arrivals_rps) == why(traffic.ttft_s) == "waiting for a second scrape: a rate needs two"
     assert number(traffic.in_flight) == 3.0
 
 
@@ -134,6 +134,68 @@ async def test_what_never_was_demand_is_left_out() -> None:
     traffic = await rig.after(10.0, a=counted(100, 50, 20, 500))
 
     assert (number(traffic.arrivals_rps), number(traffic.completions_rps)) == (8.0, 5.0)
+
+
+NAMED = 'dynamo_frontend_model_context_length{model="m"} 8192\n'
+HOLDS: list[tuple[str, str, str]] = [
+    ("misspelled", text(model="mm", requests_started_total=960), "the frontend has: mm"),
+    ("only served", ALIVE + NAMED.replace('"m"', '"mm"'), "the frontend has: mm"),
+    (
+        "many",
+        "".join(text(model=name, requests_total=1) for name in ("mxx", "y", "my", "z", "mx")),
+        "the frontend has: mx, my, mxx, …",
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "words"), [pytest.param(*case[1:], id=case[0]) for case in HOLDS])
+async def test_where_only_other_models_are_nothing_is_known_of_ours(page: str, words: str) -> None:
+    rig = Rig(Frontends(a=page, b=ALIVE))
+    first = await rig.after(0.0)
+
+    traffic = await rig.after(30.0)
+
+    expected = f"no series of model 'M'; {words}"
+    assert why(first.in_flight) == why(traffic.arrivals_rps) == why(traffic.ttft_s) == expected
+    assert why(traffic.in_flight) == why(traffic.kv_usage_ratio) == expected
+
+
+async def test_a_model_that_is_served_but_was_not_asked_for_is_idle() -> None:
+    busy = text(model="other", requests_started_total=960)
+    rig = Rig(Frontends(a=busy, b=ALIVE + NAMED))
+    await rig.after(0.0)
+
+    traffic = await rig.after(30.0)
+
+    assert number(traffic.arrivals_rps) == number(traffic.in_flight) == 0.0
+    assert traffic.ttft_s == Idle(at_s=30.0)
+
+
+async def test_without_a_model_all_models_count() -> None:
+    rig = Rig(Frontends(a=text(model="x", requests_total=0)), model=None)
+    await rig.after(0.0)
+
+    traffic = await rig.after(30.0, a=text(model="x", requests_total=30))
+
+    assert number(traffic.arrivals_rps) == 1.0
+
+
+async def test_a_frontend_that_is_down_may_be_the_one_that_knows_the_model() -> None:
+    rig = Rig(Frontends(a=text(model="other", requests_total=0), b=text(requests_total=0)))
+    await rig.after(0.0)
+
+    traffic = await rig.after(30.0, b=503)
+
+    assert "1 of 2 frontends is down" in why(traffic.arrivals_rps)
+
+
+async def test_a_model_that_the_frontend_lost_is_unknown_while_others_are_there() -> None:
+    rig = Rig(Frontends(a=text(requests_total=0)))
+    await rig.after(0.0)
+
+    traffic = await rig.after(30.0, a=text(model="renamed", requests_total=90))
+
+    assert why(traffic.arrivals_rps) == "no series of model 'M'; the frontend has: renamed"
 
 
 async def test_two_frontends_add_up_and_other_models_do_not_count() -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from connectors.base import Histogram, Idle, Reading, Traffic, Unknown, Value
+from connectors.prometheus.dialect import Scope
 from connectors.prometheus.options import HttpOptions
 from connectors.prometheus.queries import Question
 from connectors.prometheus.source import SourceOptions
@@ -15,6 +16,7 @@ from tests.unit.connectors.prometheus.fake import (
     ONE,
     OTHER,
     WINDOW_S,
+    FakePrometheus,
     Reply,
     buckets,
     scraped,
@@ -132,6 +134,82 @@ async def test_a_scrape_or_two_that_are_missing_do_not_blind() -> None:
         traffic = await seen({Question.SCRAPES: scraped(ONE, ages_s=ages_s), Question.STARTED: [(ONE, 60)]})
 
         assert number(traffic.arrivals_rps) == 1.0
+
+
+MISNAMED: list[tuple[str, Mapping[Question, Reply], str]] = [
+    ("misspelled", {Question.MODELS: [({"model": "mm"}, 4)]}, "no series of model 'm'; the frontend has: mm"),
+    (
+        "many models, nearest first",
+        {Question.MODELS: [({"model": name}, 4) for name in ("y", "xm", "z", "ma", "Qm\n")]},
+        "no series of model 'm'; the frontend has: ma, xm, 'Qm\\n', …",
+    ),
+    (
+        "whether it is there is not known",
+        {Question.MODELS: httpx.Response(503, text="busy")},
+        "HTTP 503: busy",
+    ),
+    (
+        "namespace misspelled",
+        {
+            Question.TARGETS: [],
+            Question.NAMESPACES: [({"dynamo_namespace": "nss"}, 2), ({}, 2)],
+            Question.MODELS: [({"model": "mm"}, 4)],
+        },
+        "no scrape target has dynamo_namespace 'ns'; the frontends have: nss",
+    ),
+    (
+        "no namespace",
+        {Question.TARGETS: [], Question.NAMESPACES: [({}, 2)]},
+        "no scrape target has dynamo_namespace 'ns'; the frontends that are scraped have no such label",
+    ),
+    (
+        "the namespace is on the series but not on `up`",
+        {Question.TARGETS: [], Question.NAMESPACES: [({"dynamo_namespace": "ns"}, 2)]},
+        "no scrape target matches",
+    ),
+    (
+        "which namespaces there are is not known",
+        {Question.TARGETS: [], Question.NAMESPACES: httpx.ConnectError("gone")},
+        "no scrape target matches",
+    ),
+]
+
+
+@pytest.mark.parametrize(("replies", "words"), [pytest.param(*case[1:], id=case[0]) for case in MISNAMED])
+async def test_what_is_misspelled_is_unknown_and_not_idle(
+    replies: Mapping[Question, Reply], words: str
+) -> None:
+    traffic = await seen(replies)
+
+    assert all(words in why(reading) for reading in readings(traffic))
+
+
+async def test_a_model_that_is_known_is_idle_without_requests() -> None:
+    traffic = await seen({Question.MODELS: [({"model": "other"}, 9), ({"model": "M"}, 1)]})
+
+    assert number(traffic.arrivals_rps) == number(traffic.in_flight) == 0.0
+    assert isinstance(traffic.ttft_s, Idle)
+
+
+async def test_requests_of_the_model_prove_that_it_is_there() -> None:
+    traffic = await seen({Question.STARTED: [(ONE, 60)], Question.MODELS: httpx.ConnectError("gone")})
+
+    assert number(traffic.arrivals_rps) == 1.0
+
+
+async def test_a_frontend_that_is_down_may_be_the_one_that_knows_the_model() -> None:
+    traffic = await seen({Question.TARGETS: DOWN, Question.MODELS: [({"model": "other"}, 9)]})
+
+    assert "1 of 2 frontends is down" in why(traffic.arrivals_rps)
+
+
+async def test_without_a_model_nobody_is_asked_for_models() -> None:
+    scope = Scope(namespace="ns")
+    transport = FakePrometheus({}, scope=scope)
+
+    await source_of({}, scope=scope, transport=transport).observe(WINDOW_S)
+
+    assert not [one for one in transport.asked if "count by (model)" in one]
 
 
 DOWN = [(ONE, 1), (OTHER, 0)]
