@@ -14,7 +14,7 @@ from planner.serving.api import Api
 from planner.serving.journal import Journal
 from planner.serving.metrics import Metrics
 from planner.serving.records import Actuated, Outcome, Record, Reloaded, Started, Stepped
-from planner.serving.status import Explain, Headline, StatusBoard
+from planner.serving.status import Explain, Headline, Health, StatusBoard
 from planner.serving.steplog import log_step
 
 if TYPE_CHECKING:
@@ -68,13 +68,10 @@ class Desk:
             part: Which part: `source`, `actuator`, `predictor`, `step`, …
             error: What was raised.
         """
-        known, why = self.board.parts.get(part), str(error)
-        is_known = (
-            known is not None and not known.is_ok and _NUMBER.sub("", known.why) == _NUMBER.sub("", why)
-        )
+        why = str(error)
+        level = logging.DEBUG if self._is_known(part, why) else logging.WARNING
         self.board.report(part, is_ok=False, detail=why)
         self.metrics.error(part)
-        level = logging.DEBUG if is_known else logging.WARNING
         self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=why)
 
     def waiting(self, part: str, why: str) -> None:
@@ -83,10 +80,12 @@ class Desk:
         self._logger.info("waiting", part=part, why=why)
 
     def crashed(self, part: str, error: BaseException) -> None:
-        """Take note of an error that nobody expected, with its traceback."""
-        self.board.report(part, is_ok=False, detail=f"{type(error).__name__}: {error}")
+        """Take note of an error that nobody expected, with its traceback; told and counted like `failed`."""
+        why = f"{type(error).__name__}: {error}"
+        level = logging.DEBUG if self._is_known(part, why) else logging.ERROR
+        self.board.report(part, is_ok=False, detail=why)
         self.metrics.error(part)
-        self._logger.error("unexpected error, please report it", part=part, exc_info=error)
+        self._logger.log(level, "unexpected error, please report it", part=part, exc_info=error)
 
     def worked(self, part: str, detail: str = "") -> None:
         """Take note that a part did its work."""
@@ -113,16 +112,25 @@ class Desk:
         self._logger.info("serving", url=server.url)
         return server
 
+    def _is_known(self, part: str, why: str) -> bool:
+        """Tell whether a part is in this very trouble already, but for numbers."""
+        known = self.board.parts.get(part)
+        return known is not None and not known.is_ok and _NUMBER.sub("", known.why) == _NUMBER.sub("", why)
+
     def _write(self, record: Record) -> None:
-        was_failing, errors = self.journal.is_failing, self.journal.write_errors
+        errors = self.journal.write_errors
         self.journal.append(record)
         if self.journal.write_errors > errors:
-            self.metrics.journal_error()
-            self.board.report("journal", is_ok=False, detail=self.journal.last_error)
-            if not was_failing:
-                self._logger.error("a record was not written to the journal", why=self.journal.last_error)
-        elif was_failing:
+            self._tell_unwritten(self.journal.last_error)
+        elif not self.board.parts.get("journal", Health(is_ok=True)).is_ok:
             self.worked("journal")
+
+    def _tell_unwritten(self, why: str) -> None:
+        # The board knows what was told; the journal also fails without a record, over a file to reopen.
+        level = logging.DEBUG if self._is_known("journal", why) else logging.ERROR
+        self.metrics.journal_error()
+        self.board.report("journal", is_ok=False, detail=why)
+        self._logger.log(level, "a record was not written to the journal", why=why)
 
     def _log(self, record: Record) -> None:
         if isinstance(record, Stepped):

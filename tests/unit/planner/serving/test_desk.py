@@ -175,6 +175,22 @@ def test_an_unexpected_error_comes_with_its_traceback(office: Office) -> None:
     assert office.desk.board.parts["step"].why == "KeyError: 'pool'"
 
 
+def test_an_unexpected_error_that_repeats_is_told_once_and_counted_each_time(office: Office) -> None:
+    for age_s, kind in ((1, KeyError), (2.5, KeyError), (3, ValueError)):
+        office.desk.crashed("step", kind(f"no pool for {age_s} s"))
+    office.desk.worked("step")
+    office.desk.crashed("step", ValueError("no pool for 4 s"))
+
+    assert [line for line in office.lines if "part=step" in line] == [
+        "error   unexpected error, please report it  part=step",
+        "error   unexpected error, please report it  part=step",
+        "info    works again  part=step",
+        "error   unexpected error, please report it  part=step",
+    ]
+    assert 'setpoint_errors_total{part="step",target="llama"} 4.0' in office.page
+    assert office.desk.board.parts["step"].why == "ValueError: no pool for 4 s"
+
+
 def test_skipped_ticks_are_counted_and_told(office: Office) -> None:
     office.desk.skipped(2)
 
@@ -194,6 +210,28 @@ def test_a_journal_that_cannot_be_written_is_told_once_and_counted_each_time(
     assert office.lines[0].startswith("error   a record was not written to the journal  why=")
     assert 'setpoint_journal_write_errors_total{target="llama"} 2.0' in office.page
     assert not office.desk.board.parts["journal"].is_ok
+
+
+def test_a_record_lost_after_a_file_that_could_not_be_reopened_is_told(
+    tmp_path: Path, open_office: Callable[[Journal], Office], make_look: Make
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    office = open_office(Journal(RotatingFile(folder / "journal.jsonl", max_bytes=2**20, keep=0)))
+    (folder / "journal.jsonl").unlink()
+    folder.rmdir()
+    office.desk.journal.reopen()
+    office.desk.take(make_look(35.0))
+    office.desk.take(make_look(40.0))
+    folder.mkdir()
+    office.desk.take(make_look(45.0))
+    office.desk.journal.close()
+
+    assert [line[8:].split("  ")[0] for line in office.lines] == [
+        "a record was not written to the journal",
+        "works again",
+    ]
+    assert 'setpoint_journal_write_errors_total{target="llama"} 2.0' in office.page
 
 
 def test_a_journal_that_works_again_is_told(
