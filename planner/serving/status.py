@@ -125,7 +125,7 @@ class StatusBoard:
         self.is_ready = False
         self.next_tick_at_s: float | None = None
         self._clock = clock
-        self._started_at_s = clock.now_s()
+        self._started_at_s = self._paced_at_s = clock.now_s()
         self._parts: dict[str, tuple[float, Health]] = {}
 
     @property
@@ -145,6 +145,8 @@ class StatusBoard:
         elif isinstance(record, Actuated):
             self.last_actuation = record
         elif isinstance(record, Started | Reloaded):
+            if self.policy is None or self.policy.interval_s != record.policy.interval_s:
+                self._paced_at_s = record.now_s
             self.policy = record.policy
 
     def report(self, part: str, *, is_ok: bool, detail: str = "") -> None:
@@ -155,7 +157,9 @@ class StatusBoard:
         """Say whether the loop still ticks."""
         if self.policy is None:
             return Health(is_ok=True, why="starting")
-        since_s = self._clock.now_s() - (self.last_tick.now_s if self.last_tick else self._started_at_s)
+        # The last tick is not late because a reload brought a shorter interval since.
+        last_s = max(self.last_tick.now_s if self.last_tick else 0.0, self._paced_at_s)
+        since_s = self._clock.now_s() - last_s
         limit_s = ALIVE_INTERVALS * self.policy.interval_s
         if since_s <= limit_s:
             return Health(is_ok=True)
