@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from planner.serving.logfile import RotatingFile
-from planner.serving.records import Record, Started, to_line
+from planner.serving.records import Record, Started, Stopped, to_line
 
 RING_RECORDS = 500
 MAX_BYTES = 64 * 1024 * 1024
@@ -56,7 +56,8 @@ class Journal:
         try:
             self._file.write_line(to_line(record))
             self.is_failing = False
-            if self._file.is_full:
+            # After the last record of a process a new file would look like that of one that was killed.
+            if self._file.is_full and not isinstance(record, Stopped):
                 self._rotate(self._file)
         except (OSError, ValueError, TypeError) as error:
             self._failed(error)

@@ -13,7 +13,7 @@ from planner.core.state import initial_state
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.logfile import RotatingFile
 from planner.serving.reader import UnreadLine, journal_files, read_journal
-from planner.serving.records import Record, Started, Stopped, to_line
+from planner.serving.records import Actuated, Outcome, Record, Started, Stopped, to_line
 
 POLICY = Policy(
     pools=(PoolPolicy(name="decode", role=Role.DECODE, profile=EngineProfile(name="none")),),
@@ -25,6 +25,16 @@ POLICY = Policy(
 
 def stopped(number: int) -> Stopped:
     return Stopped(at_wall_s=float(number), now_s=float(number), target="a", cause="test")
+
+
+def actuated(number: int) -> Actuated:
+    return Actuated(
+        at_wall_s=float(number),
+        now_s=float(number),
+        target="a",
+        replicas=(),
+        outcome=Outcome.ADVISORY,
+    )
 
 
 def head() -> Started:
@@ -122,10 +132,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_full_file_is_rotated_and_the_oldest_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    size = len(to_line(stopped(1))) + 1
+    size = len(to_line(actuated(1))) + 1
     journal = Journal(open_journal_file(path, max_bytes=2 * size, keep=2))
     for number in range(1, 8):
-        journal.append(stopped(number))
+        journal.append(actuated(number))
     journal.close()
 
     records, _ = read(path)
@@ -135,39 +145,53 @@ def test_a_full_file_is_rotated_and_the_oldest_is_dropped(tmp_path: Path) -> Non
         "journal.jsonl.1",
         "journal.jsonl",
     ]
-    assert records == [stopped(number) for number in range(3, 8)]
+    assert records == [actuated(number) for number in range(3, 8)]
 
 
 def test_rotated_files_are_read_in_the_order_of_numbers_not_of_letters(tmp_path: Path) -> None:
     path = tmp_path / "journal[1].jsonl"
     journal = Journal(open_journal_file(path, max_bytes=1, keep=20))
     for number in range(12):
-        journal.append(stopped(number))
+        journal.append(actuated(number))
     journal.close()
     (tmp_path / "journal[1].jsonl.bak").write_text("not one of ours")
 
-    assert read(path) == ([stopped(number) for number in range(12)], [])
+    assert read(path) == ([actuated(number) for number in range(12)], [])
 
 
 def test_each_rotated_file_begins_with_what_replay_needs(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(open_journal_file(path, max_bytes=1, keep=3), head=head)
-    journal.append(stopped(1))
-    journal.append(stopped(2))
+    journal.append(actuated(1))
+    journal.append(actuated(2))
     journal.close()
 
-    assert read(path)[0] == [stopped(1), head(), stopped(2), head()]
+    assert read(path)[0] == [actuated(1), head(), actuated(2), head()]
     assert path.read_text() == to_line(head()) + "\n"
 
 
 def test_with_nothing_to_keep_a_full_file_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(open_journal_file(path, max_bytes=1, keep=0))
-    journal.append(stopped(1))
+    journal.append(actuated(1))
     journal.close()
 
     assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
     assert path.read_text() == ""
+
+
+def test_the_last_record_of_a_process_stays_the_last_line_of_a_full_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(open_journal_file(path, max_bytes=1), head=head)
+    journal.append(stopped(1))
+    journal.close()
+    tail = read(path)[0][-1]
+    successor = Journal(open_journal_file(path, max_bytes=1), head=head)
+    successor.append(actuated(2))
+    successor.close()
+
+    assert tail == stopped(1)
+    assert read(path)[0] == [stopped(1), actuated(2), head()]
 
 
 def test_a_full_disk_is_counted_and_reported_and_never_raised() -> None:
