@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from config.clock import Clock, within
@@ -25,6 +26,8 @@ from planner.serving.records import Reloaded, Started, Stepped, Stopped
 if TYPE_CHECKING:
     from planner.embedding import Planner
 
+# What is called the part of all that nobody foresaw between two rests.
+_LOOP = "loop"
 # A look reads so many look intervals back, so that it sees more than one scrape.
 _LOOK_WINDOWS = 4.0
 # The last look before a tick leaves it so many look intervals.
@@ -148,8 +151,8 @@ class Daemon:
             task.cancel()
         await asyncio.wait({loop, stop}, timeout=_CANCEL_S)
         parts = (self._parts.source, self._parts.actuator)
-        closings = (asyncio.wait_for(part.close(), _CLOSE_S) for part in parts)
-        for error in await asyncio.gather(*closings, return_exceptions=True):
+        closings = (attempt(partial(_close, part)) for part in parts)
+        for error in await asyncio.gather(*closings):
             if error is not None:
                 tell(self._desk, "shutdown", error)
         stopped = Stopped(
@@ -185,9 +188,12 @@ class Daemon:
             # A tick that is due just now is not missed yet.
             passed = math.ceil((self._clock.now_s() - start_s) / pace.interval_s) - 1
             if passed > ticks:
-                self._desk.skipped(passed - ticks)
-                self._planner.skip(passed - ticks)
+                await self._safely(partial(self._skip, passed - ticks))
             ticks = max(ticks, passed) + 1
+
+    async def _skip(self, ticks: int) -> None:
+        self._planner.skip(ticks)
+        self._desk.skipped(ticks)
 
     async def _look_until_due(self, pace: Pace) -> None:
         while not self._stop.is_set() and self._pace.interval_s == pace.interval_s:
@@ -210,18 +216,22 @@ class Daemon:
         return True
 
     async def _step(self, kind: StepKind, pace: Pace) -> None:
-        if not self._stop.is_set():
-            await self._safely(lambda: self._observe_and_decide(kind, pace))
+        if self._stop.is_set():
+            return
+        is_done = await self._safely(lambda: self._observe_and_decide(kind, pace))
+        if is_done and kind is StepKind.TICK and _LOOP in self._desk.board.parts:
+            self._desk.worked(_LOOP)
 
-    async def _safely(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work between two rests; whatever goes wrong, the loop goes on."""
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do work between two rests and tell whether it was done; whatever goes wrong, the loop goes on."""
         self._is_busy = True
         try:
             error = await attempt(work)
         finally:
             self._is_busy = False
         if error is not None:
-            self._desk.crashed("loop", error)
+            self._desk.crashed(_LOOP, error)
+        return error is None
 
     async def _observe_and_decide(self, kind: StepKind, pace: Pace) -> None:
         began_s, is_look = self._clock.now_s(), kind is StepKind.LOOK
@@ -289,3 +299,8 @@ class Daemon:
             self._planner.change(change.policy, change.forecast_policy)
             self._pace = change.pace
             self._desk.board.advisory = not change.pace.actuate
+
+
+async def _close(part: MetricsSource | Actuator) -> None:
+    async with asyncio.timeout(_CLOSE_S):
+        await part.close()

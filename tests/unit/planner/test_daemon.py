@@ -100,6 +100,7 @@ class ScriptedActuator(FakeActuator):
     is_deaf = False
     is_lying = False
     is_closing_forever = False
+    closing: Exception | None = None
     raises: Exception | None = None
 
     @override
@@ -116,20 +117,36 @@ class ScriptedActuator(FakeActuator):
     @override
     async def close(self) -> None:
         await super().close()
+        if self.closing is not None:
+            raise self.closing
         if self.is_closing_forever:
             await asyncio.Event().wait()
 
 
+class SynchronousSource(ScriptedSource):
+    """A third party's source that forgot the `async`, and may raise before anybody awaits it."""
+
+    closing: Exception | None = None
+
+    @override
+    def close(self) -> None:  # type: ignore[override]
+        if self.closing is not None:
+            raise self.closing
+
+
 class FaultyPlanner(Planner):
-    """Raises at the next step, or finds its predictor at a loss, on demand."""
+    """Raises at the next step or over skipped ticks, or finds its predictor at a loss, on demand."""
 
     fault: Exception | None = None
+    gap: Exception | None = None
     doubt: Exception | None = None
     skipped: tuple[int, ...] = ()
 
     @override
     def skip(self, intervals: int) -> None:
         self.skipped = (*self.skipped, intervals)
+        if self.gap is not None:
+            raise self.gap
         super().skip(intervals)
 
     @override
@@ -152,11 +169,12 @@ class Rig:
         rps: float = QUIET,
         journal: Journal | None = None,
         clock: VirtualClock | None = None,
+        source: "type[ScriptedSource]" = ScriptedSource,
         deadline_s: float | None = None,
     ) -> None:
         asked = asked or settings()
         self.clock = clock or VirtualClock(wall_origin_s=1.7e9)
-        self.source = ScriptedSource(self.clock, rps=rps)
+        self.source = source(self.clock, rps=rps)
         self.actuator = ScriptedActuator(Replicas.of(prefill=1, decode=1), self.clock)
         self.log = StringIO()
         configure(level="debug", style="console", stream=self.log, clock=self.clock)
@@ -322,6 +340,22 @@ async def test_ticks_that_an_overrun_swallowed_are_skipped_and_counted() -> None
     assert rig.count("setpoint_ticks_skipped_total") == 2.0
     assert rig.planner.skipped == (2,)
     assert "the interval overran" in rig.log.getvalue()
+    await rig.stop()
+
+
+async def test_trouble_over_skipped_ticks_does_not_end_the_loop_and_is_over_with_the_next_tick() -> None:
+    rig = Rig(without_looks(), deadline_s=100.0)
+    await rig.start()
+    rig.planner.gap = ZeroDivisionError("by zero")
+    rig.source.delays_s = [70.0]
+    await rig.clock.advance(100.0)
+    trouble = rig.desk.board.parts["loop"]
+
+    await rig.clock.advance(20.0)
+
+    assert trouble.why == "ZeroDivisionError: by zero"
+    assert rig.times()[-1] == 120.0
+    assert rig.desk.board.parts["loop"].is_ok
     await rig.stop()
 
 
@@ -729,6 +763,23 @@ async def test_a_stop_between_steps_ends_at_once_with_everything_closed_and_on_r
     assert isinstance(rig.desk.journal.recent()[-1], Stopped)
     assert rig.of(Stopped)[0].cause == "the test is over"
     assert (rig.source.closes, rig.actuator.closes) == (1, 1)
+
+
+@pytest.mark.parametrize("closing", [None, LookupError("no session")], ids=["in vain", "with an error"])
+async def test_connectors_that_cannot_be_closed_do_not_keep_the_stop_from_the_record(
+    closing: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SynchronousSource, "closing", closing)
+    rig = Rig(source=SynchronousSource)
+    await rig.start()
+    rig.actuator.closing = LookupError("no such session")
+
+    await rig.stop()
+
+    assert isinstance(rig.desk.journal.recent()[-1], Stopped)
+    assert rig.actuator.closes == 1
+    assert rig.count("setpoint_errors_total") == 2.0
+    assert "LookupError: no such session" in rig.log.getvalue()
 
 
 async def test_a_stop_before_the_start_runs_nothing() -> None:
