@@ -14,21 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import structlog
 
-from config.errors import ConfigError, Malformed, ObservationError, Refused, Unreachable
+from config.errors import ConfigError, Malformed, Unreachable
+from connectors.virtual.etcd_answers import Answer, document, is_token_rejected, message
 
-# gRPC status codes, as the gateway puts them into the body of an error.
-_OUT_OF_RANGE = 11
-_UNAUTHENTICATED = 16
-# A server's words end up in each record of an outage.
-_WORDS_CHARS = 200
-# By words of etcd's own refusals.
-_WHAT_TO_DO = {
-    "user name is empty": "set etcd.username and etcd.password",
-    "authentication failed": "check etcd.username and etcd.password",
-    "permission denied": "let this user read and write the planner's keys",
-}
+# Far more than four keys need; what sends more is not what was asked.
+_MAX_BYTES = 4 * 1024 * 1024
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _RETRY_ELSEWHERE = frozenset({408, 429, 500, 502, 503, 504})
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +68,11 @@ class KeyValue:
     mod_revision: int
 
 
-class CompactedError(ObservationError):
-    """The revision that was asked for is no longer kept."""
-
-
 class EtcdClient:
     """Speak to an etcd cluster.
 
-    All methods raise `Unreachable` if no endpoint answers in time, `Malformed` if the answer cannot be read,
-    and `Refused` if etcd does not let us in or does not take the request.
+    All methods raise `Unreachable` if no endpoint answers in time, `Malformed` if the answer cannot be read
+    or is longer than 4 MiB, and `Refused` if etcd does not let us in or does not take the request.
     """
 
     def __init__(self, options: EtcdOptions) -> None:
@@ -91,6 +83,7 @@ class EtcdClient:
             verify=_tls(options), timeout=options.timeout_s, trust_env=False, follow_redirects=False
         )
         self._token = ""
+        _warn_of_plain_http(options)
 
     async def close(self) -> None:
         """Release connections."""
@@ -133,43 +126,47 @@ class EtcdClient:
     async def _call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if self._options.username and not self._token:
             await self._authenticate()
-        response = await self._post(path, body)
-        if self._options.username and _is_token_rejected(response):
+        answer = await self._post(path, body)
+        if self._options.username and is_token_rejected(answer):
             await self._authenticate()
-            response = await self._post(path, body)
-        return _answer(response, self._secrets)
+            answer = await self._post(path, body)
+        return document(answer, self._secrets)
 
     async def _authenticate(self) -> None:
         self._token = ""
         login = {"name": self._options.username, "password": self._options.password}
-        token = _answer(await self._post("/v3/auth/authenticate", login), self._secrets).get("token")
+        token = document(await self._post("/v3/auth/authenticate", login), self._secrets).get("token")
         if not isinstance(token, str) or not token:
             raise Malformed(
                 "etcd accepted the login and sent no token; expected one from /v3/auth/authenticate"
             )
         self._token = token
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Ask one endpoint after the other, and remember the one that answered."""
         problems = []
         for endpoint in tuple(self._endpoints):
             try:
-                response = await self._post_to(endpoint + path, body)
+                answer = await self._post_to(endpoint + path, body)
             except (httpx.HTTPError, OSError) as error:
                 # OSError: the limit ran out, or the peer refused us by TLS after the handshake, which
                 # httpx lets through as the ssl module's own error.
                 problems.append(f"{endpoint}: {_words(error, self._options.timeout_s)}")
                 continue
-            if response.status_code not in _RETRY_ELSEWHERE:
+            if answer.status not in _RETRY_ELSEWHERE:
                 self._prefer(endpoint)
-                return response
-            problems.append(f"{endpoint}: HTTP {response.status_code} ({_message(response, self._secrets)})")
+                return answer
+            problems.append(f"{endpoint}: HTTP {answer.status} ({message(answer, self._secrets)})")
         raise Unreachable(f"no etcd endpoint answered {path}: {'; '.join(problems)}")
 
-    async def _post_to(self, url: str, body: Mapping[str, Any]) -> httpx.Response:
-        headers = {"Authorization": self._token} if self._token else {}
-        async with asyncio.timeout(self._options.timeout_s):
-            return await self._http.post(url, json=body, headers=headers)
+    async def _post_to(self, url: str, body: Mapping[str, Any]) -> Answer:
+        # Not compressed, so that few bytes cannot become many.
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": self._token} if self._token else {})
+        async with (
+            asyncio.timeout(self._options.timeout_s),
+            self._http.stream("POST", url, json=body, headers=headers) as response,
+        ):
+            return Answer(url=url, status=response.status_code, content=await _content(response))
 
     @property
     def _secrets(self) -> tuple[str, ...]:
@@ -179,6 +176,25 @@ class EtcdClient:
     def _prefer(self, endpoint: str) -> None:
         self._endpoints.remove(endpoint)
         self._endpoints.insert(0, endpoint)
+
+
+async def _content(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) > _MAX_BYTES:
+            raise Malformed(
+                f"{response.url} sent more than {_MAX_BYTES} bytes; expected the few keys of one planner, "
+                "so check that this is etcd and what is stored under the prefix"
+            )
+    return bytes(content)
+
+
+def _warn_of_plain_http(options: EtcdOptions) -> None:
+    urls = {endpoint: httpx.URL(endpoint) for endpoint in options.endpoints}
+    bare = [text for text, url in urls.items() if url.scheme == "http" and url.host not in _THIS_MACHINE]
+    if options.username and options.password and bare:
+        _log.warning("the password for etcd crosses the network unencrypted; use https", endpoints=bare)
 
 
 def _check_endpoint(endpoint: str) -> None:
@@ -238,53 +254,6 @@ def _revision(found: object) -> int:
     if not (text.isascii() and text.isdigit()):
         raise Malformed(f"expected a revision from etcd as decimal text, found {text[:80]!r}")
     return int(text)
-
-
-def _answer(response: httpx.Response, secrets: tuple[str, ...]) -> dict[str, Any]:
-    if response.status_code == httpx.codes.OK:
-        body = _json(response)
-        if isinstance(body, dict):
-            return body
-        raise Malformed(f"expected a JSON object from {response.url}, found {_message(response, secrets)!r}")
-    message = _message(response, secrets)
-    if response.status_code == httpx.codes.NOT_FOUND:
-        raise Malformed(
-            f"{response.url} is not etcd's HTTP gateway (HTTP 404); expected etcd 3.4 or newer there"
-        )
-    if _code(response) == _OUT_OF_RANGE:
-        raise CompactedError(message)
-    hint = next((f"; {what}" for words, what in _WHAT_TO_DO.items() if words in message), "")
-    raise Refused(f"etcd said no at {response.url.path}: {message} (HTTP {response.status_code}){hint}")
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        found: object = response.json()
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def _message(response: httpx.Response, secrets: tuple[str, ...] = ()) -> str:
-    body = _json(response)
-    found = body.get("error") or body.get("message") if isinstance(body, dict) else None
-    text = str(found or response.text)
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text[:_WORDS_CHARS].strip() or "no words"
-
-
-def _code(response: httpx.Response) -> int | None:
-    body = _json(response)
-    code = body.get("code") if isinstance(body, dict) else None
-    return code if isinstance(code, int) else None
-
-
-def _is_token_rejected(response: httpx.Response) -> bool:
-    """Tell whether a new login may help: the token expired, or rights were changed since it was made."""
-    if response.status_code == httpx.codes.OK:
-        return False
-    return _code(response) == _UNAUTHENTICATED or "revision of auth store" in _message(response)
 
 
 def _words(error: httpx.HTTPError | OSError, timeout_s: float) -> str:

@@ -8,7 +8,8 @@ initial ones.
 
 from dataclasses import dataclass
 
-from connectors.virtual.etcd_client import CompactedError, EtcdClient
+from connectors.virtual.etcd_answers import CompactedError
+from connectors.virtual.etcd_client import EtcdClient
 from connectors.virtual.etcd_keys import Counts, Keys, Ledger, ledger_of
 
 # So many unacknowledged decisions are followed back; each costs one request, once.

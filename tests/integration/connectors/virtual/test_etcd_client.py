@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.errors import Malformed, ObservationError, SetpointError, Unreachable
-from connectors.virtual.etcd_client import CompactedError, EtcdClient, EtcdOptions, KeyValue
+from connectors.virtual.etcd_answers import CompactedError
+from connectors.virtual.etcd_client import EtcdClient, EtcdOptions, KeyValue
 
 if TYPE_CHECKING:
     from tests.integration.connectors.virtual.conftest import Certificates, EtcdServer
@@ -146,6 +147,15 @@ async def test_a_server_with_many_words_is_cut_short(gateway: Serve) -> None:
         await range_from(gateway, (503, json.dumps({"error": "x" * 10_000}).encode()))
 
     assert len(str(caught.value)) < 500
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(gateway: Serve) -> None:
+    just_enough = b'{"more": "' + b"x" * (4 * 2**20 - 12) + b'"}'
+
+    assert await range_from(gateway, (200, just_enough)) == ()
+    for status in (200, 400, 503):
+        with pytest.raises(Malformed, match="/v3/kv/range sent more than 4194304 bytes"):
+            await range_from(gateway, (status, just_enough + b" "))
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time(gateway: Serve) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from config.clock import VirtualClock
 from config.errors import ConfigError, Refused
@@ -54,6 +55,27 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         EtcdClient(EtcdOptions(ca_file=str(file)))
     with pytest.raises(ConfigError, match=r"absent\.pem"):
         EtcdClient(EtcdOptions(cert_file=str(tmp_path / "absent.pem")))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "password", "warned"),
+    [
+        (("http://etcd-0:2379", "https://etcd-1:2379"), "hunter2", ["http://etcd-0:2379"]),
+        (("https://etcd-0:2379",), "hunter2", []),
+        (("http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379"), "hunter2", []),
+        (("http://etcd-0:2379",), "", []),
+    ],
+    ids=["plain", "encrypted", "on this machine", "no password"],
+)
+async def test_a_password_that_crosses_the_network_in_the_open_is_warned_of(
+    endpoints: tuple[str, ...], password: str, warned: list[str]
+) -> None:
+    with capture_logs() as logs:
+        client = EtcdClient(EtcdOptions(endpoints=endpoints, username="planner", password=password))
+    await client.close()
+
+    assert [line["endpoints"] for line in logs if line["log_level"] == "warning"] == [warned] * bool(warned)
+    assert "hunter2" not in str(logs)
 
 
 @pytest.mark.parametrize("namespace", ["", "a/b"])
