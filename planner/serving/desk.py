@@ -118,19 +118,17 @@ class Desk:
         return known is not None and not known.is_ok and _NUMBER.sub("", known.why) == _NUMBER.sub("", why)
 
     def _write(self, record: Record) -> None:
+        # The board knows what was told; the journal also fails without a record, over a file to reopen.
+        was_told = not self.board.parts.get("journal", Health(is_ok=True)).is_ok
         errors = self.journal.write_errors
         self.journal.append(record)
         if self.journal.write_errors > errors:
-            self._tell_unwritten(self.journal.last_error)
-        elif not self.board.parts.get("journal", Health(is_ok=True)).is_ok:
+            self.metrics.journal_error()
+            self.board.report("journal", is_ok=False, detail=self.journal.last_error)
+            if not was_told:
+                self._logger.error("a record was not written to the journal", why=self.journal.last_error)
+        elif was_told:
             self.worked("journal")
-
-    def _tell_unwritten(self, why: str) -> None:
-        # The board knows what was told; the journal also fails without a record, over a file to reopen.
-        level = logging.DEBUG if self._is_known("journal", why) else logging.ERROR
-        self.metrics.journal_error()
-        self.board.report("journal", is_ok=False, detail=why)
-        self._logger.log(level, "a record was not written to the journal", why=why)
 
     def _log(self, record: Record) -> None:
         if isinstance(record, Stepped):
