@@ -1,6 +1,5 @@
 """How durations, sizes and percentiles are written: text to numbers and back, without loss."""
 
-import math
 import re
 from decimal import Decimal
 
@@ -157,11 +156,6 @@ def quoted(text: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_MAX_LENGTH]
     )
     return escaped if len(text) <= _MAX_LENGTH else f"{escaped[: _MAX_LENGTH - 1]}…"
-
-
-def is_finite(number: float) -> bool:
-    """Return whether a number is neither infinite nor NaN, however large an int it is."""
-    return isinstance(number, int) or math.isfinite(number)
 
 
 def _amounts(text: str) -> list[tuple[str, str]]:

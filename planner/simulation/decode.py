@@ -119,10 +119,6 @@ class DecodeEngine:
         self._count(self._steps_at(now_s), now_s)
         self._report(least_tokens=1.0)
 
-    def kv_tokens(self, now_s: float) -> float:
-        """Return the tokens in the KV cache."""
-        return self._context_tokens + len(self._due) * (self._steps_at(now_s) - self._anchor_steps)
-
     def _leave(self, job: Job) -> None:
         size_tokens = job.request.isl_tokens + job.request.osl_tokens
         self._context_tokens -= size_tokens

@@ -1,7 +1,13 @@
 """What the daemon believes depends on what it is connected to."""
 
+import pytest
+
+from config.clock import VirtualClock
 from config.load import load
-from planner.commands.assemble import believable
+from connectors.testing import FakeMetricsSource
+from connectors.virtual.memory import MemoryActuator
+from planner.commands.assemble import believable, daemon_of
+from planner.commands.curves import profile_of
 
 FLAGS = {"budget_gpus": "8", "targets.ttft": "300ms", "targets.itl": "25ms", "correction.enabled": "true"}
 
@@ -17,3 +23,21 @@ def test_a_real_fleet_is_believed() -> None:
     settings = load(flags=FLAGS | {"actuator": "etcd"}, environment={}).settings
 
     assert believable(settings) == settings
+
+
+@pytest.mark.parametrize("actuate", ["true", "false"])
+def test_the_board_says_whether_decisions_are_carried_out(actuate: str) -> None:
+    loaded, clock = (
+        load(flags=FLAGS | {"profile": "embedded", "actuate": actuate}, environment={}),
+        VirtualClock(),
+    )
+
+    _, desk = daemon_of(
+        loaded,
+        clock=clock,
+        source=FakeMetricsSource([], clock),
+        actuator_of=lambda pools: MemoryActuator.of_policies(pools, clock),
+        profile=profile_of(loaded.settings),
+    )
+
+    assert desk.board.advisory == (actuate == "false")
