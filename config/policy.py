@@ -177,7 +177,7 @@ class ForecastPolicy:
         predictor: Name in the registry.
         log1p: Forecast ln(1 + y) instead of y.
         min_points: With fewer observations the forecast is the last value.
-        window_points: Observations that a windowed model fits on.
+        window_points: Observations that a windowed model fits on; None is the predictor's own choice.
         kalman_q_level: Process noise of the level.
         kalman_q_trend: Process noise of the trend.
         kalman_r: Measurement noise.
@@ -189,7 +189,7 @@ class ForecastPolicy:
     predictor: str = "constant"
     log1p: bool = False
     min_points: int = 5
-    window_points: int = 50
+    window_points: int | None = None
     kalman_q_level: float = 1.0
     kalman_q_trend: float = 0.1
     kalman_r: float = 10.0

@@ -35,6 +35,7 @@ class ActuatorKind(StrEnum):
 
     MEMORY = "memory"
     ETCD = "etcd"
+    WEBHOOK = "webhook"
     PLUGIN = "plugin"
 
 
@@ -52,6 +53,15 @@ class LogFormat(StrEnum):
 
     CONSOLE = "console"
     JSON = "json"
+    DYNAMO = "dynamo"
+
+
+class ForecastProcess(StrEnum):
+    """Where models are fitted."""
+
+    AUTO = "auto"
+    INLINE = "inline"
+    WORKER = "worker"
 
 
 class PrometheusSettings(BaseModel):
@@ -144,6 +154,40 @@ class EtcdSettings(BaseModel):
     )
 
 
+class WebhookSettings(BaseModel):
+    """How decisions are handed over to any orchestrator by HTTP."""
+
+    model_config = SECTION
+
+    url: Url | None = Field(
+        default=None, description="Address that each decision is posted to, as JSON (actuator: webhook)."
+    )
+    read_url: Url | None = Field(
+        default=None, description="Address that the fleet is read from; null is the same as url."
+    )
+    secret: Secret | None = Field(
+        default=None, description="Key of the HMAC-SHA256 signature; better kept in secret_file."
+    )
+    secret_file: Text | None = Field(
+        default=None,
+        description="File with that key, read again for each request so that it can rotate.",
+    )
+    headers: SecretMap = Field(
+        default_factory=dict, description="Headers sent with each request; their values are kept secret."
+    )
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the server's certificate; null takes the usual.",
+    )
+    verify_tls: bool = Field(
+        default=True, description="Check the server's certificate. Turn off in tests only."
+    )
+    timeout: PositiveDuration = Field(default=5.0, description="Longest wait for one answer.")
+    retries: Annotated[int, Field(ge=0, le=10), NOT_BOOL] = Field(
+        default=3, description="Further attempts after a request got no answer, or one of 429 or 5xx."
+    )
+
+
 class PluginSettings(BaseModel):
     """Connectors that other packages bring along."""
 
@@ -200,7 +244,11 @@ class LogSettings(BaseModel):
 
     level: LogLevel = Field(default=LogLevel.INFO, description="Least severity that is logged.")
     format: LogFormat = Field(
-        default=LogFormat.CONSOLE, description="console is for people, json for machines (one object a line)."
+        default=LogFormat.CONSOLE,
+        description=(
+            "console is for people, json for machines (one object a line), dynamo has the lines of"
+            " Dynamo's planner, for existing searches."
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from config.sections import (
     ActuatorKind,
     DynamoSettings,
     EtcdSettings,
+    ForecastProcess,
     HttpSettings,
     JournalSettings,
     LogFormat,
@@ -28,10 +29,11 @@ from config.sections import (
     PrometheusSettings,
     ScrapeSettings,
     SourceKind,
+    WebhookSettings,
 )
 
 ENV_PREFIX = "SETPOINT_"
-KNOWN_PREDICTORS = ("constant", "kalman")
+KNOWN_PREDICTORS = ("constant", "kalman", "arima", "prophet")
 _DEADLINE_SHARE = 0.8
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NOT_BOOL]
@@ -141,12 +143,38 @@ class ForecastSettings(BaseModel):
     min_points: _Count = Field(
         default=5, description="With fewer intervals seen, the forecast is the last value."
     )
-    window_points: Annotated[int, Field(ge=2, le=1_000_000), NOT_BOOL] = Field(
-        default=50, description="Intervals that a windowed predictor fits on."
+    window_points: Annotated[int, Field(ge=5, le=100_000), NOT_BOOL] | None = Field(
+        default=None,
+        description="Intervals that arima and prophet fit on; null is what serves each of them best.",
     )
     kalman_q_level: _Positive = Field(default=1.0, description="Kalman predictor: noise of the level.")
     kalman_q_trend: _Positive = Field(default=0.1, description="Kalman predictor: noise of the trend.")
     kalman_r: _Positive = Field(default=10.0, description="Kalman predictor: noise of the measurement.")
+    process: ForecastProcess = Field(
+        default=ForecastProcess.AUTO,
+        description=(
+            "Where models are fitted: inline in the daemon, or in a worker process of its own; auto takes a"
+            " worker for arima and prophet."
+        ),
+    )
+    fit_deadline: PositiveDuration | None = Field(
+        default=None,
+        description=(
+            "Longest wait for a worker's forecast at each decision; null is a third of the interval, at most"
+            " 10s. If it is late, the last good model serves."
+        ),
+    )
+    warm_up: Duration | None = Field(
+        default=None,
+        description=(
+            "How much of the past is learned at the start, from the journal and from Prometheus; null is 300"
+            " intervals, or the window if that is longer; 0s starts cold."
+        ),
+    )
+    warm_up_trace: Text | None = Field(
+        default=None,
+        description="Trace of requests that is learned first: JSON lines in Mooncake's form, may be gzipped.",
+    )
 
 
 class LookSettings(BaseModel):
@@ -227,13 +255,17 @@ class Settings(BaseSettings):
     actuator: ActuatorKind = Field(
         default=ActuatorKind.MEMORY,
         description=(
-            "Where decisions are written: memory keeps them inside, etcd is for Dynamo's connector, plugin"
-            " for one of another package."
+            "Where decisions are written: memory keeps them inside, etcd is for Dynamo's connector, webhook"
+            " posts them to an address, plugin is for a connector of another package."
         ),
     )
     etcd: EtcdSettings = Field(
         default_factory=EtcdSettings,
         description="How decisions are handed over through etcd (actuator: etcd).",
+    )
+    webhook: WebhookSettings = Field(
+        default_factory=WebhookSettings,
+        description="How decisions are handed over by HTTP (actuator: webhook).",
     )
     plugin: PluginSettings = Field(
         default_factory=PluginSettings,
@@ -274,6 +306,7 @@ __all__ = [
     "CorrectionSettings",
     "DynamoSettings",
     "EtcdSettings",
+    "ForecastProcess",
     "ForecastSettings",
     "HttpSettings",
     "JournalSettings",
@@ -290,4 +323,5 @@ __all__ = [
     "SizingSettings",
     "SourceKind",
     "TargetSettings",
+    "WebhookSettings",
 ]

@@ -61,6 +61,7 @@ class Forecast:
         isl_tokens: Prompt length, or None while none was ever seen.
         osl_tokens: Output length, or None while none was ever seen.
         points: Intervals of load that were learned from.
+        late_intervals: Intervals that passed since the model last learned; not 0 where a fit is late.
     """
 
     made_at_s: float
@@ -70,6 +71,26 @@ class Forecast:
     isl_tokens: SeriesForecast | None
     osl_tokens: SeriesForecast | None
     points: int
+    late_intervals: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadInterval:
+    """What a predictor learns from one interval.
+
+    Attributes:
+        arrivals_rps: Offered load; 0 is an idle interval, None one that is not known.
+        isl_tokens: Mean prompt length; None if there were no requests, or it is not known.
+        osl_tokens: Mean output length; likewise.
+    """
+
+    arrivals_rps: float | None = None
+    isl_tokens: float | None = None
+    osl_tokens: float | None = None
+
+
+UNSEEN = LoadInterval()
+"""An interval of which nothing is known."""
 
 
 class Predictor(Protocol):

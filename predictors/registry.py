@@ -23,12 +23,13 @@ GROUP = "setpoint.predictors"
 Builder = Callable[[ForecastPolicy], Predictor]
 """What an entry point of the group names."""
 
-# One line per built-in predictor, and the same line in pyproject.toml under the group's name. A predictor
-# that rests on a heavy library (arima on pmdarima, prophet on prophet) gets its line here when its module
-# exists, and imports the library inside the function that needs it.
+# One line per built-in predictor, and the same line in pyproject.toml under the group's name. One that rests
+# on a heavy library (arima on pmdarima, prophet on prophet) imports it inside the function that needs it.
 _BUILT_IN = {
+    "arima": "predictors.arima:build",
     "constant": "predictors.constant:build",
     "kalman": "predictors.kalman:build",
+    "prophet": "predictors.prophet:build",
 }
 
 
