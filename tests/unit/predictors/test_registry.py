@@ -8,8 +8,10 @@ import pytest
 
 from config.errors import ConfigError
 from config.policy import ForecastPolicy
+from predictors.arima import ArimaPredictor
 from predictors.constant import ConstantPredictor
 from predictors.kalman import KalmanPredictor
+from predictors.prophet import ProphetPredictor
 from predictors.registry import GROUP, make, names
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,7 +21,15 @@ def entry_point(name: str) -> str:
     return f"[{GROUP}]\n{name} = {name}_predictor:build\n"
 
 
-@pytest.mark.parametrize(("name", "kind"), [("constant", ConstantPredictor), ("kalman", KalmanPredictor)])
+BUILT_IN: dict[str, type] = {
+    "arima": ArimaPredictor,
+    "constant": ConstantPredictor,
+    "kalman": KalmanPredictor,
+    "prophet": ProphetPredictor,
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), BUILT_IN.items(), ids=BUILT_IN.keys())
 def test_a_built_in_name_gives_its_predictor(name: str, kind: type) -> None:
     assert isinstance(make(ForecastPolicy(predictor=name)), kind)
 
@@ -39,7 +49,8 @@ def test_an_unknown_name_says_the_nearest_and_all_that_are_known() -> None:
 
     assert caught.value.key == "forecast.predictor"
     assert str(caught.value).startswith(
-        "forecast.predictor: no predictor is called 'KALMANN'; did you mean 'kalman'? known: constant, kalman"
+        "forecast.predictor: no predictor is called 'KALMANN'; did you mean 'kalman'? "
+        "known: arima, constant, kalman, prophet"
     )
 
 
@@ -47,7 +58,7 @@ def test_a_name_like_none_that_is_known_gets_no_guess() -> None:
     with pytest.raises(ConfigError) as caught:
         make(ForecastPolicy(predictor="xyz"))
 
-    assert caught.value.hint.startswith("known: constant, kalman")
+    assert caught.value.hint.startswith("known: arima, constant, kalman, prophet")
 
 
 def test_a_third_party_is_found_through_its_entry_point(install: Callable[..., None]) -> None:
@@ -90,21 +101,20 @@ def test_a_predictor_that_cannot_be_loaded_says_what_is_missing(
 
 
 def test_the_distribution_declares_the_built_in_predictors() -> None:
-    declared = {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+    declared = {entry.name: entry for entry in entry_points(group=GROUP)}
 
-    assert declared["constant"](ForecastPolicy()).forecast(1).mean == 0.0
-    assert isinstance(declared["kalman"](ForecastPolicy()), KalmanPredictor)
-    assert EntryPoint(name="kalman", value="predictors.kalman:build", group=GROUP) in entry_points(
-        group=GROUP
-    )
+    for name, kind in BUILT_IN.items():
+        assert declared[name] == EntryPoint(name=name, value=f"predictors.{name}:build", group=GROUP)
+        assert isinstance(declared[name].load()(ForecastPolicy()), kind)
 
 
-async def test_choosing_a_cheap_predictor_imports_no_heavy_library() -> None:
+@pytest.mark.parametrize("name", BUILT_IN)
+async def test_choosing_a_predictor_imports_no_heavy_library(name: str) -> None:
     program = (
         "import sys\n"
         "from config.policy import ForecastPolicy\n"
         "from predictors.load import LoadForecaster\n"
-        "LoadForecaster(ForecastPolicy(predictor='kalman'))\n"
+        f"LoadForecaster(ForecastPolicy(predictor='{name}'))\n"
         "print(sorted({'numpy', 'scipy', 'filterpy', 'pmdarima', 'prophet', 'pandas'} & set(sys.modules)))\n"
     )
 
