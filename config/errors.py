@@ -8,6 +8,7 @@ SetpointError
   │    ├─ Unreachable       no answer in time
   │    ├─ Malformed         an answer that we cannot read
   │    └─ Stale             older than the policy allows
+  ├─ ForecastError          the chosen model gave no forecast, or one that is not its newest
   ├─ ActuationError         what we asked was not done
   │    ├─ Refused           authorization, quota, validation: do not retry
   │    └─ Conflict          somebody else changed it: read again, then retry
@@ -54,6 +55,21 @@ class Malformed(ObservationError):
 
 class Stale(ObservationError):
     """An answer came that is older than the policy allows."""
+
+
+class ForecastError(SetpointError):
+    """The chosen model gave no forecast, or one that is not its newest.
+
+    Attributes:
+        predictor: Name of the model.
+        late_intervals: Age of the forecast that serves instead; 0 if it is the newest, None if it is not the
+            model's.
+    """
+
+    def __init__(self, problem: str, *, predictor: str = "", late_intervals: int | None = None) -> None:
+        self.predictor = predictor
+        self.late_intervals = late_intervals
+        super().__init__(problem)
 
 
 class ActuationError(SetpointError):

@@ -11,15 +11,26 @@ through it.
 """
 
 import math
+from typing import Protocol, runtime_checkable
 
 from config.errors import ConfigError
 from config.policy import ForecastPolicy
-from predictors.base import Forecast, Predictor, Quantile, SeriesForecast
+from predictors.base import Forecast, LoadInterval, Predictor, Quantile, SeriesForecast
 from predictors.calibration import Calibrated
 from predictors.registry import make
 from predictors.series import IdleSkip, checked
 
 _TOLERANCE = 1e-9
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A predictor that tells when its forecasts rest on an older model than they should."""
+
+    @property
+    def trouble(self) -> str:
+        """Why, in words for people; empty if all is well."""
+        ...
 
 
 class LoadForecaster:
@@ -46,9 +57,10 @@ class LoadForecaster:
     def __init__(self, policy: ForecastPolicy) -> None:
         self._policy = policy
         self._steps = _horizon_steps(policy)
+        self._models: list[Predictor] = []
         self._arrivals = self._series()
-        self._isl = _Lengths(self._series(), self._steps)
-        self._osl = _Lengths(self._series(), self._steps)
+        self._isl = _Lengths(self._series())
+        self._osl = _Lengths(self._series())
         self._skip = IdleSkip()
         self._is_seen = False
         self._points = 0
@@ -67,6 +79,22 @@ class LoadForecaster:
     def points(self) -> int:
         """Intervals of load that were learned from: known, and not zeros before the first load."""
         return self._points
+
+    @property
+    def trouble(self) -> str:
+        """What the models tell of themselves, in words for people; empty if all is well."""
+        told = (model.trouble for model in self._models if isinstance(model, Troubled))
+        return "; ".join(dict.fromkeys(trouble for trouble in told if trouble))
+
+    def learn(self, passed: LoadInterval) -> None:
+        """Take what the interval that just ended showed, as `observe` does.
+
+        Raises:
+            InternalError: If a number is negative or not finite.
+        """
+        self.observe(
+            arrivals_rps=passed.arrivals_rps, isl_tokens=passed.isl_tokens, osl_tokens=passed.osl_tokens
+        )
 
     def observe(
         self, *, arrivals_rps: float | None, isl_tokens: float | None, osl_tokens: float | None
@@ -93,21 +121,28 @@ class LoadForecaster:
         """
         self._skip.rearm()
 
-    def forecast(self, now_s: float) -> Forecast | None:
+    def forecast(self, now_s: float, *, late_intervals: int = 0) -> Forecast | None:
         """Forecast the load at the horizon; None while arrivals were never known.
 
         A service that was only ever idle is forecast at 0, with no points and no quantiles.
+
+        Args:
+            now_s: When it is made.
+            late_intervals: Intervals that ended since the last one that was learned; the forecast reaches so
+                much further ahead, and its quantiles are wider and not calibrated.
         """
         if not self._is_seen:
             return None
+        steps = self._steps + late_intervals
         return Forecast(
             made_at_s=now_s,
             horizon_s=self.horizon_s,
             predictor=self._policy.predictor,
-            arrivals_rps=_per_second(self._arrivals.forecast(self._steps), self._policy.interval_s),
-            isl_tokens=self._isl.forecast(),
-            osl_tokens=self._osl.forecast(),
+            arrivals_rps=_per_second(self._arrivals.forecast(steps), self._policy.interval_s),
+            isl_tokens=self._isl.forecast(steps),
+            osl_tokens=self._osl.forecast(steps),
             points=self._points,
+            late_intervals=late_intervals,
         )
 
     def _observe_arrivals(self, arrivals_rps: float | None) -> None:
@@ -121,17 +156,18 @@ class LoadForecaster:
             self._arrivals.observe(known_rps * self._policy.interval_s)
 
     def _series(self) -> Predictor:
-        return Calibrated(make(self._policy), levels=self._policy.levels, horizons=(self._steps,))
+        model = make(self._policy)
+        self._models.append(model)
+        return Calibrated(model, levels=self._policy.levels, horizons=(self._steps,))
 
 
 class _Lengths:
     """A series that exists only while there are requests."""
 
-    __slots__ = ("_is_seen", "_predictor", "_steps")
+    __slots__ = ("_is_seen", "_predictor")
 
-    def __init__(self, predictor: Predictor, steps: int) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._steps = steps
         self._is_seen = False
 
     def observe(self, tokens: float | None) -> None:
@@ -139,8 +175,8 @@ class _Lengths:
             self._is_seen = True
             self._predictor.observe(tokens)
 
-    def forecast(self) -> SeriesForecast | None:
-        return self._predictor.forecast(self._steps) if self._is_seen else None
+    def forecast(self, steps: int) -> SeriesForecast | None:
+        return self._predictor.forecast(steps) if self._is_seen else None
 
 
 def _horizon_steps(policy: ForecastPolicy) -> int:

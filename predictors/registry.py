@@ -32,6 +32,9 @@ _BUILT_IN = {
     "prophet": "predictors.prophet:build",
 }
 
+HEAVY = {"arima": "pmdarima", "prophet": "prophet"}
+"""Built-in predictors whose fits take too long for an event loop, and the library that each rests on."""
+
 
 def names() -> tuple[str, ...]:
     """Return all known names in alphabetical order, third parties' included; imports none of them.
@@ -58,6 +61,18 @@ def make(policy: ForecastPolicy) -> Predictor:
         3.0
     """
     return _builder(policy.predictor)(policy)
+
+
+def require(name: str) -> None:
+    """Check that somebody registered the name, without importing anything.
+
+    Raises:
+        ConfigError: If nobody did.
+
+    Example:
+        >>> require("constant")
+    """
+    _entry(name)
 
 
 def _builder(name: str) -> Builder:
