@@ -20,11 +20,13 @@ from config.process import keep_small
 from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
+    FORECAST_FLAGS,
     PLAN_FLAGS,
     ConfigAction,
     ConfigFormat,
     Format,
     Given,
+    SeriesKind,
     takes_settings,
 )
 from planner.commands.values import duration as duration_of
@@ -197,6 +199,59 @@ def _plan(
 ) -> int:
     point = _lazily("plan_view", "Point")(rate=rate, isl=isl, osl=osl)
     return _print(_lazily("plan_view", "show_plan")(given, point, output))
+
+
+@app.command(
+    "forecast",
+    help="Compare the load predictors on a trace or on Prometheus history, and choose one.",
+    epilog=epilog("forecast"),
+)
+@takes_settings(FORECAST_FLAGS)
+def _forecast(  # noqa: PLR0913 - one for each flag
+    given: Given,
+    *,
+    traces: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="TRACE", help="Requests as JSON lines, plain or gzipped; else Prometheus."),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option(
+            metavar="24h", help="Only so much of the past; default 24h of Prometheus, all of a trace."
+        ),
+    ] = None,
+    interval: Annotated[
+        list[str] | None,
+        typer.Option(metavar="30s", help="Interval; several with commas. Default: that of the settings."),
+    ] = None,
+    horizon: Annotated[
+        list[str] | None,
+        typer.Option(metavar="1m,5m", help="How far ahead to forecast.  [default: 1m,5m]"),
+    ] = None,
+    predictor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Predictors to compare; default: all known.")
+    ] = None,
+    series: Annotated[
+        SeriesKind, typer.Option(help="What is forecast: arrivals, or mean prompt or output lengths.")
+    ] = SeriesKind.ARRIVALS,
+    limit: Annotated[
+        str, typer.Option(metavar="10m", help="Longest time of one predictor on one load.")
+    ] = "10m",
+    output: _Output = Format.TABLE,
+) -> int:
+    asked = _lazily("forecast_asked", "Asked")(
+        traces=traces,
+        last=last,
+        intervals=interval,
+        horizons=horizon,
+        predictors=predictor,
+        kind=series,
+        limit=limit,
+    )
+    shown = _lazily("forecast_view", "show_forecast")(given, asked, output)
+    text, code = cast("tuple[str, int]", shown)
+    _print(text)
+    return code
 
 
 @app.command(

@@ -24,6 +24,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 --budget 16",
         "setpoint plan -c setpoint.yaml --rate 40 --isl 3000 --osl 150 -o json",
     ),
+    "forecast": (
+        "setpoint forecast trace.jsonl.gz",
+        "setpoint forecast trace.jsonl.gz --interval 30s,1m,3m --horizon 5m --set forecast.log1p=true",
+        "setpoint forecast --prometheus http://prometheus:9090 --last 24h",
+        "setpoint forecast -c setpoint.yaml --predictor constant,kalman -o json",
+    ),
     "config": (
         "setpoint config sample > setpoint.yaml",
         "setpoint config check -c setpoint.yaml",

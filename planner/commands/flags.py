@@ -37,6 +37,14 @@ class ConfigAction(StrEnum):
     SCHEMA = "schema"
 
 
+class SeriesKind(StrEnum):
+    """Which of a load's series is forecast."""
+
+    ARRIVALS = "arrivals"
+    ISL = "isl"
+    OSL = "osl"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """One flag that stands for a setting.
@@ -143,6 +151,8 @@ PLAN_FLAGS = (
         meaning="Never fewer decode engines; default 1.",
     ),
 )
+_FORECAST_NAMES = ("--prometheus", "--model", "--namespace")
+FORECAST_FLAGS = tuple(flag for flag in FLAGS if flag.name in _FORECAST_NAMES)
 ALL_FLAGS = tuple({flag.name: flag for flag in (*FLAGS, *PLAN_FLAGS)}.values())
 _REPEATED = frozenset({"--scrape"})
 _SWITCHES = frozenset({"--actuate/--advise"})

@@ -28,6 +28,7 @@ _LONGEST_LINE = 16 * 2**20
 # A year of half minutes; more is a trace that mixes two clocks, and would fill the memory.
 _MOST_INTERVALS = 1_100_000
 _MS_PER_S = 1000.0
+_SHOWN = 40
 # Beyond this a float is no longer exact; no time in milliseconds and no count of tokens is larger.
 _LARGEST = 2**53
 _EXAMPLE = 'expected {"timestamp": 27482, "input_length": 6955, "output_length": 52}, times in milliseconds'
@@ -180,7 +181,7 @@ class _Request:
 
     def _number_of(self, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
-            shown = json.dumps(value, default=str)[:40]
+            shown = json.dumps(value, default=str)[:_SHOWN]
             raise _bad(self._path, self._number, f"{name} is {shown}, not a number from 0 on")
         return float(value)
 
@@ -195,10 +196,14 @@ def _record(path: Path, number: int, line: bytes) -> _Record:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
-        raise _bad(path, number, f"is not JSON: {line[:40].decode(errors='replace')!r}") from None
+        raise _bad(path, number, f"is not JSON: {_begin(line)}") from None
     if not isinstance(record, dict):
-        raise _bad(path, number, f"is not a JSON object: {line[:40].decode(errors='replace').strip()!r}")
+        raise _bad(path, number, f"is not a JSON object: {_begin(line)}")
     return record
+
+
+def _begin(line: bytes) -> str:
+    return repr(line[:_SHOWN].decode(errors="replace").strip())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,225 @@
+"""How is a forecast comparison asked for on the command line, and how does it read?"""
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+
+from config.clock import SystemClock
+from config.units import format_duration
+from planner.commands.flags import Format, Given, SeriesKind
+from planner.commands.forecast import Comparison, Entry, compare, verdict_of
+from planner.commands.forecast_asked import Asked, require_one_place
+from planner.commands.forecast_chart import BAND, CAME, EXPECTED, chart
+from planner.commands.forecast_progress import Progress
+from planner.commands.loading import load_given
+from planner.commands.output import (
+    NOTHING,
+    Cell,
+    Column,
+    Tone,
+    as_json,
+    columns,
+    milliseconds,
+    table,
+    toned,
+    wrapped,
+)
+from planner.forecasting.apart import Done, Failed
+from planner.forecasting.evaluation import Score
+from planner.forecasting.verdict import Verdict
+
+OK, FAILED = 0, 1
+_CHART_WIDTH = 100
+_MB = 1e6
+_UNITS = {SeriesKind.ARRIVALS: "req/s", SeriesKind.ISL: "tokens", SeriesKind.OSL: "tokens"}
+_READ = {
+    SeriesKind.ARRIVALS: "arrivals",
+    SeriesKind.ISL: "prompt lengths",
+    SeriesKind.OSL: "output lengths",
+}
+_MOSTLY = 0.5
+_HEADS = (
+    Column(title="predictor"),
+    Column(title="ahead", is_number=True),
+    Column(title="vs last", is_number=True),
+    Column(title="error", is_number=True),
+    Column(title="bias", is_number=True),
+    Column(title="<= p90", is_number=True),
+    Column(title="p5-p95", is_number=True),
+    Column(title="fit", is_number=True),
+    Column(title="slowest", is_number=True),
+    Column(title="memory", is_number=True),
+    Column(title="note"),
+)
+_HOW_TO_READ = (
+    "vs last: mean absolute error relative to that of the last value; below 1 is better. <= p90: share of "
+    "intervals that stayed within the 0.9 quantile; 90 % is right. fit: usual time for an interval. memory: "
+    "most that the predictor's process held."
+)
+
+
+def show_forecast(given: Given, asked: Asked, output: Format) -> tuple[str, int]:
+    """Return what `setpoint forecast` prints, and its exit code.
+
+    Raises:
+        ConfigError: If a flag, a setting or a trace cannot be used.
+        ObservationError: If the past cannot be read.
+    """
+    loaded = load_given(given, require=False)
+    require_one_place(given, asked, loaded)
+    clock = SystemClock()
+    progress = Progress(sys.stderr, clock=clock)
+    try:
+        found = asyncio.run(compare(loaded, asked.question(loaded), clock=clock, progress=progress))
+    finally:
+        progress.end()
+    verdict = verdict_of(found)
+    shown = as_json(document(found, verdict, asked.kind)) if output is Format.JSON else ""
+    return shown or text(found, verdict, asked.kind), FAILED if verdict.predictor is None else OK
+
+
+def document(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> dict[str, object]:
+    """Return a comparison as JSON's own types; the unit of each number is in its key."""
+    return {
+        "series": kind.value,
+        "errors_in": "requests_per_s" if kind is SeriesKind.ARRIVALS else "tokens",
+        "verdict": {
+            "predictor": verdict.predictor,
+            "error_vs_last_ratio": verdict.relative_error,
+            "why": verdict.why,
+        },
+        "loads": [_load_document(one) for one in found],
+    }
+
+
+def _load_document(one: Comparison) -> dict[str, object]:
+    known = [value for value in one.series.values if value is not None]
+    return {
+        "load": one.load.name,
+        "interval_s": one.load.interval_s,
+        "intervals": len(one.series.values),
+        "unknown_intervals": len(one.series.values) - len(known),
+        "results": [_entry_document(entry, one) for entry in one.entries],
+    }
+
+
+def _entry_document(entry: Entry, one: Comparison) -> dict[str, object]:
+    if isinstance(entry.outcome, Failed):
+        return {"predictor": entry.predictor, "failed": entry.outcome.why}
+    times_s = entry.fit_times_s
+    return {
+        "predictor": entry.predictor,
+        "fit_median_s": statistics.median(times_s),
+        "fit_max_s": max(times_s),
+        "peak_memory_bytes": entry.outcome.peak_memory_bytes,
+        "horizons": [_score_document(entry.score(steps), steps, one) for steps in one.steps],
+    }
+
+
+def _score_document(score: Score | None, steps: int, one: Comparison) -> dict[str, object]:
+    head: dict[str, object] = {"horizon_s": steps * one.load.interval_s, "steps": steps}
+    if score is None:
+        return head | {"scored": 0}
+    return head | {
+        "scored": score.scored,
+        "error_vs_last_ratio": score.relative_error,
+        "mean_error": score.mean_error,
+        "mean_actual": score.mean_actual,
+        "bias": score.bias,
+        "p90_loss": score.sized_loss,
+        "below_p90_ratio": score.covered_ratio,
+        "p5_to_p95_ratio": score.central_ratio,
+        "calibrated_ratio": score.calibrated_ratio,
+    }
+
+
+def text(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> str:
+    """Return a comparison for people."""
+    parts = [part for one in found for part in (_head(one, kind), _table(one, kind))]
+    parts += _charts(found, verdict, kind)
+    parts += [wrapped(_HOW_TO_READ), toned(Cell(text=_capital(verdict.why), tone=Tone.STRONG))]
+    return "\n\n".join(parts)
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _head(one: Comparison, kind: SeriesKind) -> str:
+    known = [value for value in one.series.values if value is not None]
+    unknown = len(one.series.values) - len(known)
+    return toned(
+        Cell(text=one.load.name, tone=Tone.STRONG),
+        f": {_READ[kind]} at {format_duration(one.load.interval_s)}, {len(one.series.values)} intervals"
+        f"{f', {unknown} of them unknown' if unknown else ''}, {min(known):.3g} to {max(known):.3g} "
+        f"{_UNITS[kind]}",
+    )
+
+
+def _table(one: Comparison, kind: SeriesKind) -> str:
+    return table(_HEADS, [row for steps in one.steps for row in _rows(one, steps, kind)])
+
+
+def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str | Cell, ...]]:
+    ratios = [score.relative_error for entry in one.entries if (score := entry.score(steps)) is not None]
+    best = min((ratio for ratio in ratios if ratio is not None), default=None)
+    for entry in one.entries:
+        score, ahead = entry.score(steps), format_duration(steps * one.load.interval_s)
+        if score is None:
+            why = entry.outcome.why if isinstance(entry.outcome, Failed) else "too short to score"
+            yield (entry.predictor, ahead, *[NOTHING] * 8, Cell(text=why, tone=Tone.BAD))
+        else:
+            is_best = score.relative_error is not None and score.relative_error == best
+            yield (
+                entry.predictor,
+                ahead,
+                *_figures(score, kind),
+                *_costs(entry),
+                _note(score, is_best=is_best),
+            )
+
+
+def _figures(score: Score, kind: SeriesKind) -> tuple[str | Cell, ...]:
+    ratio, unit = score.relative_error, _UNITS[kind]
+    return (
+        NOTHING if ratio is None else f"{ratio:.2f}",
+        f"{score.mean_error:.3g} {unit}",
+        f"{score.bias:+.2g}",
+        f"{score.covered_ratio:.0%}",
+        f"{score.central_ratio:.0%}",
+    )
+
+
+def _costs(entry: Entry) -> tuple[str, ...]:
+    if not isinstance(entry.outcome, Done):
+        return (NOTHING,) * 3
+    return (
+        milliseconds(statistics.median(entry.fit_times_s)),
+        milliseconds(max(entry.fit_times_s)),
+        f"{entry.outcome.peak_memory_bytes / _MB:.0f} MB",
+    )
+
+
+def _note(score: Score, *, is_best: bool) -> Cell:
+    learning = "" if score.calibrated_ratio >= _MOSTLY else "quantiles still a guess"
+    return Cell(text="best" if is_best else learning, tone=Tone.GOOD if is_best else Tone.DIM)
+
+
+def _charts(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> Iterator[str]:
+    """Draw the chosen predictor on each load, at the first interval and the longest horizon."""
+    drawn = set()
+    for one in found:
+        entry = next((entry for entry in one.entries if entry.predictor == verdict.predictor), None)
+        if entry is None or not isinstance(entry.outcome, Done) or one.load.name in drawn:
+            continue
+        drawn.add(one.load.name)
+        points = entry.outcome.walked.points[one.steps[-1]]
+        if points:
+            interval_s = one.load.interval_s
+            title = (
+                f"{one.load.name}: {_UNITS[kind]}, {CAME} what came, {EXPECTED} {entry.predictor}'s forecast "
+                f"of {format_duration(one.steps[-1] * interval_s)} before, {BAND} its 5 to 95 % band"
+            )
+            rows = chart(points, interval_s=interval_s, width=min(columns(), _CHART_WIDTH))
+            yield "\n".join((wrapped(title), *rows))
