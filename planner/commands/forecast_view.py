@@ -158,7 +158,13 @@ def _head(one: Comparison, kind: SeriesKind) -> str:
 
 
 def _table(one: Comparison, kind: SeriesKind) -> str:
-    return table(_HEADS, [row for steps in one.steps for row in _rows(one, steps, kind)])
+    drawn = table(_HEADS, [row for steps in one.steps for row in _rows(one, steps, kind)])
+    failures = [
+        wrapped(f"{entry.predictor}: {entry.outcome.why}", indent="  ", first="- ")
+        for entry in one.entries
+        if isinstance(entry.outcome, Failed)
+    ]
+    return "\n".join((drawn, *failures))
 
 
 def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str | Cell, ...]]:
@@ -167,8 +173,8 @@ def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str |
     for entry in one.entries:
         score, ahead = entry.score(steps), format_duration(steps * one.load.interval_s)
         if score is None:
-            why = entry.outcome.why if isinstance(entry.outcome, Failed) else "too short to score"
-            yield (entry.predictor, ahead, *[NOTHING] * 8, Cell(text=why, tone=Tone.BAD))
+            note = "no answer" if isinstance(entry.outcome, Failed) else "too short"
+            yield (entry.predictor, ahead, *[NOTHING] * 8, Cell(text=note, tone=Tone.BAD))
         else:
             is_best = score.relative_error is not None and score.relative_error == best
             yield (

@@ -21,7 +21,9 @@ from config.clock import SystemClock
 from config.errors import SetpointError
 from config.policy import ForecastPolicy
 from config.process import keep_small
+from config.units import format_duration
 from planner.forecasting.evaluation import Point, Series, Walked, walk
+from predictors.registry import make
 
 _LONGEST_LINE = 2**28
 _NEWS_S = 0.2
@@ -91,7 +93,7 @@ async def walk_apart(
             answer = await _ask(process, job, passed)
             return answer or Failed(why=_last_words(await process.wait(), await complaint))
     except TimeoutError:
-        return Failed(why=f"took longer than {limit_s:g} s")
+        return Failed(why=f"took longer than {format_duration(limit_s)}")
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -181,7 +183,7 @@ def _work(job: Job, answers: IO[str]) -> None:
             say(passed=count)
 
     try:
-        walked = walk(job.policy, job.series, horizons=job.horizons, now_s=now_s, passed=passed)
+        walked = walk(make(job.policy), job.series, horizons=job.horizons, now_s=now_s, passed=passed)
     except SetpointError as error:
         say(failed=str(error))
         return

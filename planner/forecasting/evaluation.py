@@ -15,10 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from config.policy import ForecastPolicy
-from predictors.base import SeriesForecast
+from predictors.base import Predictor, SeriesForecast
 from predictors.calibration import Calibrated
-from predictors.registry import make
 
 WARM_UP_SHARE = 0.2
 _ROUNDING = 1e-9
@@ -116,7 +114,7 @@ class Score:
 
 
 def walk(
-    policy: ForecastPolicy,
+    predictor: Predictor,
     series: Series,
     *,
     horizons: Sequence[int],
@@ -126,24 +124,22 @@ def walk(
     """Walk a series with a fresh predictor.
 
     Args:
-        policy: Which predictor, how it is set, and its levels, which are to hold 0.05, 0.9 and 0.95.
+        predictor: A fresh one.
         series: The load.
         horizons: Steps ahead to score, 1 being the next interval.
         now_s: Clock that the time of fits is taken from.
         passed: Told the number of intervals walked so far, after each.
 
-    Raises:
-        ConfigError: If the predictor is not known or its settings cannot be used.
-
     Example:
+        >>> from predictors.constant import ConstantPredictor
         >>> series = Series(values=(10.0, 12.0, 11.0, 13.0, 12.0))
-        >>> walked = walk(ForecastPolicy(), series, horizons=(1,), now_s=lambda: 0.0)
+        >>> walked = walk(ConstantPredictor(), series, horizons=(1,), now_s=lambda: 0.0)
         >>> [(point.index, point.mean, point.actual) for point in walked.points[1]]
         [(1, 10.0, 12.0), (2, 12.0, 11.0), (3, 11.0, 13.0), (4, 13.0, 12.0)]
         >>> score_of(walked.points[1]).relative_error
         1.0
     """
-    walker = _Walker(policy, series, horizons)
+    walker = _Walker(predictor, series, horizons)
     times_s = []
     for index, value in enumerate(series.values):
         began_s = now_s()
@@ -174,9 +170,9 @@ def score_of(points: Sequence[Point]) -> Score | None:
 
 
 class _Walker:
-    def __init__(self, policy: ForecastPolicy, series: Series, horizons: Sequence[int]) -> None:
+    def __init__(self, predictor: Predictor, series: Series, horizons: Sequence[int]) -> None:
         self._series = series
-        self._predictor = Calibrated(make(policy), levels=policy.levels, horizons=tuple(horizons))
+        self._predictor = Calibrated(predictor, levels=(_LOW, _SIZED, _HIGH), horizons=tuple(horizons))
         first_scored = math.ceil(WARM_UP_SHARE * len(series.values))
         self.tracks = tuple(_Track(steps, series, first_scored) for steps in sorted(set(horizons)))
         self._last: float | None = None

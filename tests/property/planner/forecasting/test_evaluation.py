@@ -5,8 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.policy import ForecastPolicy
 from planner.forecasting.evaluation import Series, score_of, walk
+from predictors.constant import ConstantPredictor
+from predictors.kalman import KalmanPredictor
 
 LOADS = st.lists(st.none() | st.just(0.0) | st.floats(1e-3, 1e6), max_size=60)
 
@@ -22,7 +23,7 @@ def test_the_last_value_relative_to_itself_is_one(
     # The predictor drops zeros before the first load, where the last value is the same zero.
     series = Series(values=tuple(values), predictor_factor=factor)
 
-    score = score_of(walk(ForecastPolicy(), series, horizons=(steps,), now_s=still).points[steps])
+    score = score_of(walk(ConstantPredictor(), series, horizons=(steps,), now_s=still).points[steps])
 
     if score is not None:
         assert score.relative_error is not None
@@ -33,9 +34,9 @@ def test_the_last_value_relative_to_itself_is_one(
 def test_every_interval_is_scored_at_most_once_and_after_the_warm_up(
     values: list[float | None], steps: int
 ) -> None:
-    points = walk(
-        ForecastPolicy(predictor="kalman"), Series(values=tuple(values)), horizons=(steps,), now_s=still
-    ).points[steps]
+    points = walk(KalmanPredictor(), Series(values=tuple(values)), horizons=(steps,), now_s=still).points[
+        steps
+    ]
 
     indices = [point.index for point in points]
     assert indices == sorted(set(indices))
@@ -49,7 +50,7 @@ def test_quantiles_of_noise_cover_what_they_say(seed: int, level: float) -> None
     noise = random.Random(seed)
     values = tuple(max(0.0, noise.gauss(level, level**0.5)) for _ in range(1500))
 
-    walked = walk(ForecastPolicy(), Series(values=values), horizons=(1,), now_s=still)
+    walked = walk(ConstantPredictor(), Series(values=values), horizons=(1,), now_s=still)
 
     score = score_of(walked.points[1])
     assert score is not None

@@ -12,7 +12,7 @@ from planner.cli import app
 from planner.commands.examples import EXAMPLES
 from planner.commands.flags import ALL_FLAGS
 
-COMMANDS = ("run", "demo", "plan", "config", "status", "explain")
+COMMANDS = ("run", "demo", "plan", "forecast", "config", "status", "explain")
 PLAN = ("plan", "--profile", "embedded", "--isl", "2000", "--osl", "300", "--ttft", "300ms", "--itl", "20ms")
 RATE = ("--rate", "12")
 TARGETS = ("--ttft", "300ms", "--itl", "20ms", "--budget", "8", "--profile", "embedded")

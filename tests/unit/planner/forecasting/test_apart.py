@@ -10,6 +10,7 @@ import pytest
 from config.policy import ForecastPolicy
 from planner.forecasting.apart import Done, Failed, Job, walk_apart
 from planner.forecasting.evaluation import Series, walk
+from predictors.registry import make
 
 VALUES = (2.0, None, 3.0, 5.0, 4.0, 6.0, 5.0, 7.0, 8.0, 6.0, 9.0, 0.0)
 BROKEN = """
@@ -76,7 +77,7 @@ async def test_the_answer_is_that_of_a_walk_in_this_process() -> None:
 
     done = await walk_apart(asked, limit_s=50.0)
 
-    here = walk(asked.policy, asked.series, horizons=asked.horizons, now_s=lambda: 0.0)
+    here = walk(make(asked.policy), asked.series, horizons=asked.horizons, now_s=lambda: 0.0)
     assert isinstance(done, Done)
     assert done.walked.points == here.points
     assert len(done.walked.step_times_s) == len(VALUES)
@@ -100,7 +101,7 @@ async def test_a_model_that_crashes_or_is_killed_says_so() -> None:
 
 @pytest.mark.slow
 async def test_a_model_that_hangs_is_ended(broken: Path) -> None:
-    assert await failure("hang", limit_s=3.0) == "took longer than 3 s"
+    assert await failure("hang", limit_s=3.0) == "took longer than 3s"
 
     with pytest.raises(ProcessLookupError):
         os.kill(int((broken / "pid").read_text()), signal.SIG_DFL)

@@ -6,27 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.policy import ForecastPolicy
 from planner.forecasting.evaluation import Point, Score, Series, score_of, walk
 from planner.forecasting.trace import read_trace
-
-KALMAN = ForecastPolicy(predictor="kalman")
+from predictors.base import Predictor
+from predictors.constant import ConstantPredictor
+from predictors.kalman import KalmanPredictor
 
 
 def still() -> float:
     return 0.0
 
 
-def score(policy: ForecastPolicy, *values: float | None, steps: int = 1, factor: float = 1.0) -> Score | None:
+def score(predictor: Predictor, *values: float | None, steps: int = 1, factor: float = 1.0) -> Score | None:
     series = Series(values=values, predictor_factor=factor)
-    return score_of(walk(policy, series, horizons=(steps,), now_s=still).points[steps])
+    return score_of(walk(predictor, series, horizons=(steps,), now_s=still).points[steps])
 
 
 def test_a_forecast_is_scored_when_its_interval_has_come() -> None:
     values = tuple(float(value) for value in range(10, 30))
 
-    walked = walk(ForecastPolicy(), Series(values=values), horizons=(1, 3), now_s=still)
+    walked = walk(ConstantPredictor(), Series(values=values), horizons=(1, 3), now_s=still)
 
     assert {(point.index, point.actual - point.mean) for point in walked.points[1]} == {
         (index, 1.0) for index in range(4, 20)
@@ -37,16 +36,16 @@ def test_a_forecast_is_scored_when_its_interval_has_come() -> None:
 def test_what_comes_later_changes_no_earlier_forecast() -> None:
     values = (5.0, 7.0, 6.0, 9.0, 8.0, 7.0, 9.0, 11.0, 10.0, 12.0)
 
-    calm = walk(KALMAN, Series(values=(*values, 12.0)), horizons=(1,), now_s=still).points[1]
-    jump = walk(KALMAN, Series(values=(*values, 900.0)), horizons=(1,), now_s=still).points[1]
+    calm = walk(KalmanPredictor(), Series(values=(*values, 12.0)), horizons=(1,), now_s=still).points[1]
+    jump = walk(KalmanPredictor(), Series(values=(*values, 900.0)), horizons=(1,), now_s=still).points[1]
 
     assert calm[:-1] == jump[:-1]
     assert replace(calm[-1], actual=900.0) == jump[-1]
 
 
 def test_unknown_intervals_score_nothing_and_are_no_zeros() -> None:
-    known = walk(ForecastPolicy(), Series(values=(4.0, 4.0, 4.0, 4.0)), horizons=(1,), now_s=still)
-    holes = walk(ForecastPolicy(), Series(values=(4.0, 4.0, None, 4.0)), horizons=(1,), now_s=still)
+    known = walk(ConstantPredictor(), Series(values=(4.0, 4.0, 4.0, 4.0)), horizons=(1,), now_s=still)
+    holes = walk(ConstantPredictor(), Series(values=(4.0, 4.0, None, 4.0)), horizons=(1,), now_s=still)
 
     assert [point.index for point in known.points[1]] == [1, 2, 3]
     assert [(point.index, point.mean, point.last) for point in holes.points[1]] == [
@@ -57,23 +56,31 @@ def test_unknown_intervals_score_nothing_and_are_no_zeros() -> None:
 
 def test_lengths_are_learned_only_from_intervals_that_have_one() -> None:
     values = (100.0, None, 200.0, None, 300.0, None, 400.0, None, 500.0, None, 600.0, 700.0)
-    policy = replace(KALMAN, min_points=1)
 
-    sparse = walk(policy, Series(values=values, is_sparse=True), horizons=(1,), now_s=still)
-    dense = walk(policy, Series(values=tuple(value for value in values if value)), horizons=(1,), now_s=still)
+    sparse = walk(
+        KalmanPredictor(min_points=1), Series(values=values, is_sparse=True), horizons=(1,), now_s=still
+    )
+    dense = walk(
+        KalmanPredictor(min_points=1),
+        Series(values=tuple(value for value in values if value)),
+        horizons=(1,),
+        now_s=still,
+    )
 
     assert sparse.points[1][-1].mean == dense.points[1][-1].mean
     assert (
         sparse.points[1][-1].mean
-        != walk(policy, Series(values=values), horizons=(1,), now_s=still).points[1][-1].mean
+        != walk(KalmanPredictor(min_points=1), Series(values=values), horizons=(1,), now_s=still)
+        .points[1][-1]
+        .mean
     )
 
 
 def test_predictors_get_the_unit_of_the_daemon_and_errors_have_that_of_the_series() -> None:
     rates = (2.0, 3.0, 5.0, 4.0, 6.0, 5.0, 7.0, 8.0, 6.0, 9.0)
 
-    by_rate = score(KALMAN, *rates, factor=60.0)
-    by_count = score(KALMAN, *(60.0 * rate for rate in rates))
+    by_rate = score(KalmanPredictor(), *rates, factor=60.0)
+    by_count = score(KalmanPredictor(), *(60.0 * rate for rate in rates))
 
     assert by_rate is not None
     assert by_count is not None
@@ -110,7 +117,7 @@ def test_without_any_error_of_the_last_value_there_is_no_ratio() -> None:
 
 @pytest.mark.parametrize("values", [(), (3.0,), (None, None, None), (None, None, 5.0)])
 def test_what_is_too_short_has_no_score(values: tuple[float | None, ...]) -> None:
-    assert score(ForecastPolicy(), *values) is None
+    assert score(ConstantPredictor(), *values) is None
 
 
 def test_times_are_those_of_the_clock_that_is_given() -> None:
@@ -118,7 +125,7 @@ def test_times_are_those_of_the_clock_that_is_given() -> None:
     counts: list[int] = []
 
     walked = walk(
-        ForecastPolicy(),
+        ConstantPredictor(),
         Series(values=(1.0, 2.0, 3.0)),
         horizons=(1,),
         now_s=lambda: float(next(ticks)),
@@ -127,11 +134,6 @@ def test_times_are_those_of_the_clock_that_is_given() -> None:
 
     assert walked.step_times_s == (1.0, 1.0, 1.0)
     assert counts == [1, 2, 3]
-
-
-def test_a_predictor_that_nobody_registered_is_named() -> None:
-    with pytest.raises(ConfigError, match="no predictor is called 'oracle'"):
-        score(ForecastPolicy(predictor="oracle"), 1.0, 2.0)
 
 
 # Measured independently of this code, and published beside the traces: Kalman relative to last value.
@@ -151,9 +153,10 @@ def test_errors_are_those_measured_elsewhere(
 ) -> None:
     interval_s, steps = ahead
     trace = read_trace(shared_dir / "traces" / f"{name}.jsonl.gz", interval_s=interval_s)
-    policy = replace(KALMAN, interval_s=interval_s, min_points=1)
 
-    found = score(policy, *(one.arrivals_rps for one in trace), steps=steps, factor=interval_s)
+    found = score(
+        KalmanPredictor(min_points=1), *(one.arrivals_rps for one in trace), steps=steps, factor=interval_s
+    )
 
     assert found is not None
     assert found.relative_error == pytest.approx(expected, abs=0.08)
