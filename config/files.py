@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_document(path: Path) -> Document:
             key=str(path),
             hint="name the file .yaml, .yml or .toml",
         )
-    text = _read_text(path)
+    text = read_text(path, hint="check the path given by --config or SETPOINT_CONFIG")
     if not text.strip():
         raise ConfigError(
             "the file is empty",
@@ -56,7 +57,16 @@ def read_document(path: Path) -> Document:
     return _parse_toml(path, text) if suffix == _TOML_SUFFIX else _parse_yaml(path, text)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, *, hint: str) -> str:
+    """Read a file of text, of at most 1 MiB.
+
+    Args:
+        path: The file.
+        hint: What to do if it is not there.
+
+    Raises:
+        ConfigError: If it cannot be read, or is not UTF-8.
+    """
     fail = partial(ConfigError, key=str(path))
     try:
         if path.is_dir():
@@ -64,9 +74,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise fail(
-            "there is no such file", hint="check the path given by --config or SETPOINT_CONFIG"
-        ) from None
+        raise fail("there is no such file", hint=hint) from None
     except PermissionError:
         raise fail("the file may not be read", hint="give this user the permission to read it") from None
     except (OSError, ValueError) as error:
@@ -112,28 +120,42 @@ def _bare(key: str) -> str:
 
 
 def _parse_yaml(path: Path, text: str) -> Document:
-    try:
+    with yaml_in_words(str(path)):
         return _yaml_document(path, text)
+
+
+@contextmanager
+def yaml_in_words(name: str, *, first_line: int = 1) -> Iterator[None]:
+    """Turn what the YAML parser says into our words, without the text of the file.
+
+    Args:
+        name: What the file is called.
+        first_line: The line of the file in which the parsed text begins.
+    """
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         # The text of the error quotes the file, which may hold a secret; its problem and place do not.
         mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = quoted(str(error.problem or error.context or "syntax"))
-        if error.problem == _SECOND_DOCUMENT:
-            raise ConfigError(
-                "a second document begins here", key=place, hint="keep one, and remove this line"
-            ) from None
-        if "tag" in problem:
-            problem = "a value has a tag, and tags are not allowed"
-        raise ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line") from None
+        place = f"{name}:{mark.line + first_line}" if mark else name
+        raise _in_words(error, place) from None
     except yaml.YAMLError:
         raise ConfigError(
-            "the file holds a forbidden character", key=str(path), hint="save it as plain text"
+            "the file holds a forbidden character", key=name, hint="save it as plain text"
         ) from None
-    except _UNUSABLE:
+    except UNUSABLE:
         raise ConfigError(
-            "this is not YAML: it is nested too deeply or broken", key=str(path), hint="simplify the file"
+            "this is not YAML: it is nested too deeply or broken", key=name, hint="simplify the file"
         ) from None
+
+
+def _in_words(error: yaml.MarkedYAMLError, place: str) -> ConfigError:
+    problem = quoted(str(error.problem or error.context or "syntax"))
+    if error.problem == _SECOND_DOCUMENT:
+        return ConfigError("a second document begins here", key=place, hint="keep one, and remove this line")
+    if "tag" in problem:
+        problem = "a value has a tag, and tags are not allowed"
+    return ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line")
 
 
 def _yaml_document(path: Path, text: str) -> Document:
@@ -145,7 +167,7 @@ def _yaml_document(path: Path, text: str) -> Document:
     lines = dict(_yaml_lines(path, node, "", 0))
     try:
         tree = loader.construct_document(node)
-    except _UNUSABLE:
+    except UNUSABLE:
         raise _broken_value(path, node) from None
     return Document(tree=cast("dict[str, object]", tree), lines=lines)
 
@@ -155,7 +177,7 @@ def _broken_value(path: Path, node: yaml.Node) -> ConfigError:
     for scalar in _scalars(node, set()):
         try:
             yaml.SafeLoader("").construct_object(scalar)
-        except _UNUSABLE:
+        except UNUSABLE:
             return ConfigError(
                 "the value looks like a date or a number and is none",
                 key=f"{path}:{scalar.start_mark.line + 1}",
@@ -204,5 +226,5 @@ _SECOND_DOCUMENT = "but found another document"
 # Values that are not only texts.
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp", "bool", "binary")}
 # What it raises over values that it takes for dates or numbers.
-_UNUSABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError)
+UNUSABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError)
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}

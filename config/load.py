@@ -1,6 +1,7 @@
 """Load the settings: read the sources, lay them over each other, check them, and say all that is wrong.
 
-Precedence: flags over `SETPOINT_…` variables over Dynamo's variables over the file over defaults.
+Precedence: flags over `SETPOINT_…` variables over Dynamo's variables over the file over Dynamo's manifest
+over defaults.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from pydantic import ValidationError
 
 from config.catalog import entries
 from config.checks import contradictions, warnings
+from config.dynamo.layer import dynamo_layer, manifest_layer
+from config.dynamo.manifests import read_manifest
+from config.layers import Given, Layer, Translation
 from config.problems import DEFAULT, Origin, OriginKind, Problem, first_causes, from_validation, one_error
 from config.settings import Settings
 from config.sources import (
     CONFIG_VARIABLE,
-    Given,
-    dynamo_layer,
+    DGDR_VARIABLE,
     env_layer,
     file_layer,
     flag_layer,
@@ -34,12 +37,16 @@ class Request:
         flags: Values by dotted key.
         environment: Variables, or None for those of the process at the time.
         file: The file that a flag named.
+        dgdr: The manifest of Dynamo's that a flag named.
+        base: Values that hold where no source gives one, by dotted key.
         require: Whether settings without default must be set.
     """
 
     flags: Mapping[str, object]
     environment: Mapping[str, str] | None
     file: Path | None
+    dgdr: Path | None
+    base: Mapping[str, object]
     require: bool
 
 
@@ -52,6 +59,9 @@ class Loaded:
         origins: Where each setting is from, by dotted key.
         warnings: What is allowed but risky, one line each.
         file: The file that was read, if any.
+        dgdr: The manifest of Dynamo's that was read, if any.
+        translations: What became of Dynamo's keys and variables.
+        notes: What Dynamo's keys have no counterpart for or another meaning, one line each.
         request: What was asked; not shown, since it may hold secrets.
     """
 
@@ -59,6 +69,9 @@ class Loaded:
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
     file: Path | None
+    dgdr: Path | None
+    translations: tuple[Translation, ...]
+    notes: tuple[str, ...]
     request: Request = field(repr=False, compare=False)
 
 
@@ -67,6 +80,8 @@ def load(
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
+    dgdr: Path | None = None,
+    base: Mapping[str, object] | None = None,
     require: bool = True,
 ) -> Loaded:
     """Load the settings.
@@ -75,6 +90,8 @@ def load(
         flags: Values of the command line by dotted key, such as `targets.ttft`; None is a flag not given.
         environment: Variables; None takes those of this process.
         file: File that a flag names; None takes the one that SETPOINT_CONFIG names, if any.
+        dgdr: Manifest of Dynamo's that a flag names; None takes the one that SETPOINT_DGDR names, if any.
+        base: Values by dotted key that take the place of defaults.
         require: If False, settings without default need not be set, and the documented examples stand in;
             a warning names them.
 
@@ -87,11 +104,20 @@ def load(
         >>> loaded.settings.interval, str(loaded.origins["interval"])
         (60.0, 'variable SETPOINT_INTERVAL')
     """
-    return _load(Request(flags=dict(flags or {}), environment=environment, file=file, require=require))
+    return _load(
+        Request(
+            flags=dict(flags or {}),
+            environment=environment,
+            file=file,
+            dgdr=dgdr,
+            base=dict(base or {}),
+            require=require,
+        )
+    )
 
 
 def reload(loaded: Loaded) -> Loaded:
-    """Read the same file again, with the same flags and variables.
+    """Read the same files again, with the same flags and variables.
 
     Raises:
         ConfigError: If anything is wrong now; the settings in use stay valid.
@@ -101,8 +127,10 @@ def reload(loaded: Loaded) -> Loaded:
 
 def _load(request: Request) -> Loaded:
     environment = process_environment() if request.environment is None else relevant(request.environment)
-    file = request.file or (Path(environment[CONFIG_VARIABLE]) if CONFIG_VARIABLE in environment else None)
-    given, problems = _merged(request, environment, file)
+    file = request.file or _named(environment, CONFIG_VARIABLE)
+    dgdr = request.dgdr or _named(environment, DGDR_VARIABLE)
+    layers = _layers(request, environment, file=file, dgdr=dgdr)
+    given, problems = _merged(layers)
     _derive_namespace(given)
     examples = [] if request.require else _fill(given)
     settings, more = _validated(given)
@@ -118,15 +146,33 @@ def _load(request: Request) -> Loaded:
         origins=origins,
         warnings=(*stand_ins, *warnings(settings)),
         file=file,
+        dgdr=dgdr,
+        translations=tuple(one for layer in layers for one in layer.translations),
+        notes=tuple(note for layer in layers for note in layer.notes),
         request=request,
     )
 
 
-def _merged(
-    request: Request, environment: Mapping[str, str], file: Path | None
-) -> tuple[dict[str, Given], list[Problem]]:
-    layers = [file_layer(file)] if file is not None else []
-    layers += [dynamo_layer(environment), env_layer(environment), flag_layer(request.flags)]
+def _named(environment: Mapping[str, str], variable: str) -> Path | None:
+    return Path(environment[variable]) if variable in environment else None
+
+
+def _layers(
+    request: Request, environment: Mapping[str, str], *, file: Path | None, dgdr: Path | None
+) -> tuple[Layer, ...]:
+    """Read all sources, the weakest first."""
+    base = {key: Given(value=value, origin=DEFAULT) for key, value in request.base.items()}
+    return (
+        Layer(values=base),
+        *([manifest_layer(read_manifest(dgdr))] if dgdr is not None else ()),
+        *([file_layer(file)] if file is not None else ()),
+        dynamo_layer(environment),
+        env_layer(environment),
+        flag_layer(request.flags),
+    )
+
+
+def _merged(layers: tuple[Layer, ...]) -> tuple[dict[str, Given], list[Problem]]:
     given: dict[str, Given] = {}
     problems: list[Problem] = []
     for layer in layers:

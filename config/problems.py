@@ -22,6 +22,7 @@ class OriginKind(StrEnum):
     ENV = "env"
     DYNAMO = "dynamo"
     FILE = "file"
+    DGDR = "dgdr"
     DEFAULT = "default"
 
 
@@ -31,7 +32,8 @@ class Origin:
 
     Attributes:
         kind: The source.
-        name: The flag, the variable, or the file with its line; empty for a plain default.
+        name: The flag, the variable, the file with its line, or the manifest with its line and Dynamo's key;
+            empty for a plain default.
     """
 
     kind: OriginKind

@@ -7,41 +7,28 @@ replaced whole. This is the only module of Setpoint that reads the environment.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
-from config import dynamo
 from config.catalog import entries, nearest, sections, suggestion
+from config.dynamo.variables import VARIABLES
 from config.fields import shown
 from config.files import read_document
+from config.layers import Given, Layer
 from config.problems import Origin, OriginKind, Problem
 from config.settings import ENV_PREFIX, Settings
 from config.units import quoted
 
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
+DGDR_VARIABLE = f"{ENV_PREFIX}DGDR"
+_PATHS = frozenset({CONFIG_VARIABLE, DGDR_VARIABLE})
 _NULL = "null"
 # Kubernetes puts these into every pod beside a Service that is named setpoint or setpoint-something.
 _SERVICE_LINK = re.compile(r"SETPOINT_([A-Z0-9]+_)*(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_.+)?)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """One value that a source gives."""
-
-    value: object = field(repr=False)
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """What one source gives, by dotted key, and what is wrong with it."""
-
-    values: Mapping[str, Given]
-    problems: tuple[Problem, ...] = ()
 
 
 def process_environment() -> Mapping[str, str]:
@@ -54,7 +41,7 @@ def relevant(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {
         name: text
         for name, text in environment.items()
-        if text.strip() and (name.startswith(ENV_PREFIX) or name in dynamo.VARIABLES)
+        if text.strip() and (name.startswith(ENV_PREFIX) or name in VARIABLES)
     }
 
 
@@ -79,27 +66,10 @@ def env_layer(environment: Mapping[str, str]) -> Layer:
     values: dict[str, Given] = {}
     problems: list[Problem] = []
     for name, text in environment.items():
-        if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE:
+        if name.startswith(ENV_PREFIX) and name not in _PATHS:
             layer = _variable_layer(name, text)
             _merge(values, layer.values)
             problems.extend(layer.problems)
-    return Layer(values=values, problems=tuple(problems))
-
-
-def dynamo_layer(environment: Mapping[str, str]) -> Layer:
-    """Read Dynamo's own variables, in Dynamo's units."""
-    values: dict[str, Given] = {}
-    problems: list[Problem] = []
-    for name, translate in dynamo.VARIABLES.items():
-        if name not in environment:
-            continue
-        origin = Origin(kind=OriginKind.DYNAMO, name=name)
-        try:
-            values |= {
-                key: Given(value=value, origin=origin) for key, value in translate(environment[name]).items()
-            }
-        except dynamo.Untranslatable as error:
-            problems.append(Problem(key=name, problem=error.problem, hint=error.hint))
     return Layer(values=values, problems=tuple(problems))
 
 

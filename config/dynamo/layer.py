@@ -1,0 +1,193 @@
+"""Dynamo's variables and planner keys as layers of settings, with what each was mapped to."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from config.catalog import entries
+from config.dynamo.found import Form, Found, Written
+from config.dynamo.key import Key, Section
+from config.dynamo.keys import KEYS, LATE_DEFAULTS, PREDICTORS, REQUEST_DEFAULTS
+from config.dynamo.spelling import key_of, nearest_key
+from config.dynamo.values import Meant, Untranslatable
+from config.dynamo.variables import VARIABLES
+from config.fields import shown
+from config.layers import Given, Layer, Translation
+from config.problems import Origin, OriginKind, Problem
+from config.units import quoted
+
+# Kubernetes puts a variable of the pod in the place of it.
+_OF_THE_POD = re.compile(r"\$[({]\w+[)}]")
+_MEANS = Given(value="mean", origin=Origin(kind=OriginKind.DGDR, name="Dynamo's targets are means"))
+
+
+def dynamo_layer(environment: Mapping[str, str]) -> Layer:
+    """Read Dynamo's own variables, in Dynamo's units."""
+    sheet = _Sheet()
+    for name, translate in VARIABLES.items():
+        if name in environment:
+            try:
+                meant = translate(environment[name])
+            except Untranslatable as error:
+                sheet.problems.append(Problem(key=name, problem=error.problem, hint=error.hint))
+            else:
+                sheet.take(meant, said=name, origin=Origin(kind=OriginKind.DYNAMO, name=name))
+    return sheet.layer()
+
+
+def manifest_layer(found: Found) -> Layer:
+    """Read the planner's keys that were found, in Dynamo's units, and Dynamo's defaults for those absent."""
+    sheet = _Sheet()
+    sheet.values["targets.percentile"] = _MEANS
+    written = dict(_known(found, sheet))
+    predictor = _predictor(written)
+    for key in KEYS.values():
+        one = written.get(key.name)
+        if one is not None:
+            _take(key, one, found, sheet, predictor=predictor)
+        elif key.absent:
+            sheet.notes.append(f"{_in_manner_of(found, key)} {key.absent}")
+        if one is None and _is_read(key, predictor):
+            _take_default(key, found, sheet)
+    if found.planner is None:
+        sheet.notes.append(f"{found.file}: there is no planner section; Dynamo's defaults hold")
+    return sheet.layer()
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """A layer that is being filled."""
+
+    values: dict[str, Given] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    translations: list[Translation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, meant: Meant, *, said: str, origin: Origin) -> None:
+        self.values |= {key: Given(value=value, origin=origin) for key, value in meant.settings.items()}
+        if meant.settings:
+            self.translations.append(Translation(origin=origin, said=said, keys=tuple(meant.settings)))
+        if meant.note:
+            self.notes.append(f"{said}: {meant.note}")
+
+    def layer(self) -> Layer:
+        return Layer(
+            values=self.values,
+            problems=tuple(self.problems),
+            translations=tuple(self.translations),
+            notes=tuple(self.notes),
+        )
+
+
+def _known(found: Found, sheet: _Sheet) -> Iterator[tuple[str, Written]]:
+    """Yield the keys of the table that are set; what is not in it, or there twice, goes to the problems.
+
+    What the planner is told itself wins over the targets of the whole request.
+    """
+    seen: dict[str, tuple[Section, Written]] = {}
+    sections = ((Section.PLANNER, found.planner), (Section.SLA, found.sla))
+    for section, one in ((section, one) for section, some in sections for one in some or ()):
+        key = key_of(one.name, section)
+        if key is None:
+            sheet.problems.append(_unknown(one, section, found))
+        elif one.value is None:
+            continue
+        elif key.name not in seen or found.form is Form.ARGUMENTS:
+            seen[key.name] = (section, one)
+            yield key.name, one
+        elif seen[key.name][0] is section:
+            sheet.problems.append(_twice(one, seen[key.name][1], found))
+        else:
+            sheet.notes.append(f"sla.{quoted(one.name)}: {seen[key.name][1].name} is set too, and wins")
+
+
+def _unknown(one: Written, section: Section, found: Found) -> Problem:
+    near = nearest_key(one.name, section)
+    others = "takes ttft, itl, isl and osl" if section is Section.SLA else "keys are listed in docs/dynamo.md"
+    hint = f"did you mean {near}?" if near else f"{section.value}'s {others}"
+    return Problem(
+        key=quoted(one.name),
+        problem=f"Dynamo's {_NAMES[section]} no such {'argument' if _is_argument(one) else 'key'}",
+        hint=hint,
+        origin=_origin(one, found),
+    )
+
+
+_NAMES = {Section.PLANNER: "planner has", Section.SLA: "targets have"}
+
+
+def _twice(one: Written, first: Written, found: Found) -> Problem:
+    return Problem(
+        key=quoted(one.name),
+        problem=f"it is set twice, first as {quoted(first.name)} on line {first.line}",
+        hint="remove one of them",
+        origin=_origin(one, found),
+    )
+
+
+def _is_argument(one: Written) -> bool:
+    return one.name.startswith("--")
+
+
+def _origin(one: Written, found: Found) -> Origin:
+    return Origin(kind=OriginKind.DGDR, name=found.place(one))
+
+
+def _predictor(written: Mapping[str, Written]) -> str:
+    """Return the predictor that Dynamo would take; an unknown one is told where it is translated."""
+    one = written.get("load_predictor")
+    name = str(one.value).strip().lower() if one is not None else ""
+    return name if name in PREDICTORS else str(KEYS["load_predictor"].default)
+
+
+def _is_read(key: Key, predictor: str) -> bool:
+    return key.predictor in {"", predictor}
+
+
+def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str) -> None:
+    value = one.value
+    if isinstance(value, str) and _OF_THE_POD.search(value):
+        sheet.notes.append(f"{quoted(one.name)}: it is a variable of the pod, so it is not taken")
+        return
+    try:
+        meant = key.translate(value)
+    except Untranslatable as error:
+        origin = _origin(one, found)
+        sheet.problems.append(
+            Problem(key=quoted(one.name), problem=error.problem, hint=error.hint, origin=origin)
+        )
+        return
+    said = _said(one, meant)
+    if _is_read(key, predictor):
+        sheet.take(meant, said=said, origin=_origin(one, found))
+    else:
+        sheet.notes.append(f"{said}: only the predictor {key.predictor} uses it, and this is {predictor}")
+
+
+def _said(one: Written, meant: Meant) -> str:
+    is_secret = any(entries()[key].is_secret for key in meant.settings)
+    if isinstance(one.value, dict | list) or (one.value is True and _is_argument(one)):
+        return one.name
+    separator = " " if _is_argument(one) else ": "
+    return f"{one.name}{separator}{'********' if is_secret else shown(one.value).strip(chr(39))}"
+
+
+def _take_default(key: Key, found: Found, sheet: _Sheet) -> None:
+    value = _default(key, found)
+    if value is not None:
+        origin = Origin(kind=OriginKind.DGDR, name=found.default_place)
+        sheet.take(key.translate(value), said=f"{key.name}: {shown(value).strip(chr(39))}", origin=origin)
+
+
+def _default(key: Key, found: Found) -> object:
+    if found.form is Form.REQUEST and not found.is_late and key.name in REQUEST_DEFAULTS:
+        return REQUEST_DEFAULTS[key.name]
+    if found.is_late and key.name in LATE_DEFAULTS:
+        return LATE_DEFAULTS[key.name]
+    return key.default
+
+
+def _in_manner_of(found: Found, key: Key) -> str:
+    if found.form in {Form.ARGUMENTS, Form.DEPLOYMENT}:
+        return f"--{key.name.replace('_', '-')}"
+    return key.aliases[0] if found.is_late else "plannerNoOperation"

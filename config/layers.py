@@ -1,0 +1,46 @@
+"""What one source of settings gives: values by dotted key, where each is from, and what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config.problems import Origin, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """One value that a source gives."""
+
+    value: object = field(repr=False)
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What one of Dynamo's variables or keys was mapped to.
+
+    Attributes:
+        origin: Where it was written, or whose default it is.
+        said: The variable, or the key with its value, in Dynamo's words; no secret.
+        keys: The settings that it gives, by dotted key.
+    """
+
+    origin: Origin
+    said: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one source gives.
+
+    Attributes:
+        values: By dotted key.
+        problems: What is wrong with it.
+        translations: What became of Dynamo's variables or keys, in the order of the source.
+        notes: What has no counterpart here, or another meaning, one line each.
+    """
+
+    values: Mapping[str, Given]
+    problems: tuple[Problem, ...] = ()
+    translations: tuple[Translation, ...] = ()
+    notes: tuple[str, ...] = ()
