@@ -4,14 +4,24 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from config.units import format_duration
 from planner.forecasting.evaluation import Point
 from planner.simulation.plot import nice_ceiling
 
 CAME, EXPECTED, BAND = "●", "─", "░"
+_MINUTE_S = 60.0
 _ROWS = 12
 _AXIS = 8
 _LEAST_COLUMNS = 20
+
+
+def ahead(seconds: float) -> str:
+    """Return a length of time in words, as short as an axis needs.
+
+    Example:
+        >>> ahead(30.0), ahead(90.0), ahead(300.0)
+        ('30 s', '1.5 min', '5 min')
+    """
+    return f"{seconds:g} s" if seconds < _MINUTE_S else f"{seconds / _MINUTE_S:.3g} min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,5 +95,5 @@ def _row(value: float, top: float) -> int:
 
 
 def _time_axis(begin_s: float, end_s: float, columns: int) -> str:
-    left, right = format_duration(begin_s), format_duration(end_s)
+    left, right = ahead(begin_s), ahead(end_s)
     return f"{'':{_AXIS}}{left}{right:>{max(len(right) + 1, columns - len(left))}}"

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from config.clock import SystemClock
-from config.units import format_duration
 from planner.commands.flags import Format, Given, SeriesKind
 from planner.commands.forecast import Comparison, Entry, compare, verdict_of
 from planner.commands.forecast_asked import Asked, require_one_place
-from planner.commands.forecast_chart import BAND, CAME, EXPECTED, chart
+from planner.commands.forecast_chart import BAND, CAME, EXPECTED, ahead, chart
 from planner.commands.forecast_progress import Progress
 from planner.commands.loading import load_given
 from planner.commands.output import (
@@ -151,7 +150,7 @@ def _head(one: Comparison, kind: SeriesKind) -> str:
     unknown = len(one.series.values) - len(known)
     return toned(
         Cell(text=one.load.name, tone=Tone.STRONG),
-        f": {_READ[kind]} at {format_duration(one.load.interval_s)}, {len(one.series.values)} intervals"
+        f": {_READ[kind]} at {ahead(one.load.interval_s)}, {len(one.series.values)} intervals"
         f"{f', {unknown} of them unknown' if unknown else ''}, {min(known):.3g} to {max(known):.3g} "
         f"{_UNITS[kind]}",
     )
@@ -171,10 +170,10 @@ def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str |
     ratios = [score.relative_error for entry in one.entries if (score := entry.score(steps)) is not None]
     best = min((ratio for ratio in ratios if ratio is not None), default=None)
     for entry in one.entries:
-        score, ahead = entry.score(steps), format_duration(steps * one.load.interval_s)
+        score, horizon = entry.score(steps), ahead(steps * one.load.interval_s)
         if score is None:
             note = "no answer" if isinstance(entry.outcome, Failed) else "too short"
-            yield (entry.predictor, ahead, *[NOTHING] * 8, Cell(text=note, tone=Tone.BAD))
+            yield (entry.predictor, horizon, *[NOTHING] * 8, Cell(text=note, tone=Tone.BAD))
         else:
             is_best = score.relative_error is not None and score.relative_error == best
             yield (
@@ -225,7 +224,7 @@ def _charts(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> 
             interval_s = one.load.interval_s
             title = (
                 f"{one.load.name}: {_UNITS[kind]}, {CAME} what came, {EXPECTED} {entry.predictor}'s forecast "
-                f"of {format_duration(one.steps[-1] * interval_s)} before, {BAND} its 5 to 95 % band"
+                f"of {ahead(one.steps[-1] * interval_s)} before, {BAND} its 5 to 95 % band"
             )
             rows = chart(points, interval_s=interval_s, width=min(columns(), _CHART_WIDTH))
             yield "\n".join((wrapped(title), *rows))

@@ -132,8 +132,8 @@ def test_the_table_marks_the_best_and_ends_with_what_to_choose(setpoint: Run, no
     assert answered.code == 0
     assert [row.split()[0] for row in rows] == ["constant", "kalman"]
     assert [row.endswith("best") for row in rows] == [False, True]
-    assert "noisy.jsonl: arrivals at 30s, 120 intervals, " in answered.out
-    assert "● what came, ─ kalman's forecast of 1m before" in " ".join(answered.out.split())
+    assert "noisy.jsonl: arrivals at 30 s, 120 intervals, " in answered.out
+    assert "● what came, ─ kalman's forecast of 1 min before" in " ".join(answered.out.split())
     assert answered.out.rstrip().splitlines()[-1].startswith("Choose kalman: its error is")
     assert "nan" not in answered.out
 
