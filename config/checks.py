@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from config.catalog import value_of
 from config.places import unusable
 from config.problems import Origin, OriginKind, Problem
-from config.sections import ActuatorKind, SourceKind
+from config.sections import ActuatorKind, SourceKind, WebhookSettings
 from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
 
@@ -26,6 +28,7 @@ _EXCLUDES = (
     ("prometheus.token", "prometheus.token_file"),
     ("prometheus.username", "prometheus.token"),
     ("prometheus.username", "prometheus.token_file"),
+    ("webhook.secret", "webhook.secret_file"),
 )
 
 
@@ -38,6 +41,7 @@ def contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[Pr
         *_ranges(settings),
         *_credentials(settings),
         *_source(settings),
+        *_webhook(settings),
         *_plugins(settings),
         *unusable(settings),
     )
@@ -175,6 +179,16 @@ def _source(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def _webhook(settings: Settings) -> Iterator[Problem]:
+    if settings.actuator is ActuatorKind.WEBHOOK and settings.webhook.url is None:
+        yield Problem(
+            key="webhook.url",
+            problem="it is not set, and actuator is webhook",
+            hint="write for example https://orchestrator:8080/fleet",
+            others=("actuator",),
+        )
+
+
 def _plugins(settings: Settings) -> Iterator[Problem]:
     for setting, is_plugin, name in _plugin_choices(settings):
         if is_plugin and name is None:
@@ -211,10 +225,44 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"interval is {format_duration(settings.interval)}, shorter than four scrape intervals of"
             f" {format_duration(server.scrape_interval)}: each window holds few samples; lengthen interval"
         )
+    if settings.actuator is ActuatorKind.WEBHOOK:
+        yield from _webhook_risks(settings.webhook)
     for setting, is_plugin, name in _plugin_choices(settings):
         if name is not None and not is_plugin:
             yield f"plugin.{setting} is set, but {setting} is not plugin: '{quoted(name)}' is not used"
     yield from _unlikely(settings)
+
+
+def _webhook_risks(webhook: WebhookSettings) -> Iterator[str]:
+    if not webhook.verify_tls:
+        yield (
+            "webhook.verify_tls is false: ANYBODY ON THE NETWORK CAN POSE AS THE ORCHESTRATOR;"
+            " set webhook.ca_file instead"
+        )
+    is_signed = webhook.secret is not None or webhook.secret_file is not None
+    if not is_signed:
+        yield (
+            "neither webhook.secret nor webhook.secret_file is set: requests are not signed, and whoever"
+            " reaches the receiver can scale the fleet; set webhook.secret_file"
+        )
+    urls = {"webhook.url": webhook.url, "webhook.read_url": webhook.read_url}
+    for key, url in urls.items():
+        if url is not None and (is_signed or webhook.headers) and _is_bare(url):
+            yield (
+                f"{key} is http:// and not on this machine: signed requests and their headers travel"
+                " unencrypted, and can be sent again by whoever reads them; use https://"
+            )
+
+
+def _is_bare(url: str) -> bool:
+    """Tell whether an address sends what it is told over a network unencrypted."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    return parts.scheme == "http" and not is_here
 
 
 def _unlikely(settings: Settings) -> Iterator[str]:

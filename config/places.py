@@ -18,6 +18,8 @@ _FILES = (
     "prometheus.client_cert_file",
     "prometheus.client_key_file",
     "etcd.ca_file",
+    "webhook.secret_file",
+    "webhook.ca_file",
 )
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")

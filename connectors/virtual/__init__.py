@@ -1,1 +1,1 @@
-"""Actuators that scale something that is not a cluster: memory, etcd."""
+"""Actuators that scale something that is not a cluster: memory, etcd, a webhook."""

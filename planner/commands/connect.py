@@ -23,6 +23,8 @@ from connectors.virtual.etcd import EtcdActuator, EtcdTarget
 from connectors.virtual.etcd_client import EtcdOptions
 from connectors.virtual.etcd_keys import Counts
 from connectors.virtual.memory import MemoryActuator
+from connectors.virtual.webhook import WebhookActuator
+from connectors.virtual.webhook_client import WebhookOptions
 
 # Latency quantiles are read at this share while the targets are means.
 _SHOWN_PERCENTILE_RATIO = 0.95
@@ -97,6 +99,22 @@ def _etcd(settings: Settings, clock: Clock) -> Actuator:
     return EtcdActuator(options, target, clock)
 
 
+def _webhook(settings: Settings, clock: Clock) -> Actuator:
+    webhook = settings.webhook
+    options = WebhookOptions(
+        url=webhook.url or "",
+        read_url=webhook.read_url or "",
+        secret=webhook.secret.get_secret_value() if webhook.secret else "",
+        secret_file=_path(webhook.secret_file),
+        headers=tuple((name, value.get_secret_value()) for name, value in webhook.headers.items()),
+        ca_file=_path(webhook.ca_file),
+        verify_tls=webhook.verify_tls,
+        timeout_s=webhook.timeout,
+        retries=webhook.retries,
+    )
+    return WebhookActuator(options, clock, target=settings.dynamo.namespace)
+
+
 def _plugin_source(loaded: Loaded, clock: Clock) -> MetricsSource:
     plugin = loaded.settings.plugin
     return _plugin(source_builders(), plugin.source, key="plugin.source")(_options(loaded.settings), clock)
@@ -127,6 +145,7 @@ _SOURCES: Mapping[SourceKind, Callable[[Loaded, Clock], MetricsSource]] = {
 }
 _ACTUATORS: Mapping[ActuatorKind, Callable[[Settings, Clock], Actuator]] = {
     ActuatorKind.ETCD: _etcd,
+    ActuatorKind.WEBHOOK: _webhook,
     ActuatorKind.PLUGIN: _plugin_actuator,
 }
 
