@@ -47,7 +47,8 @@ class Calibrated:
         predictor: A fresh one; it is fed and asked from here only.
         levels: Quantiles to give, ascending shares between 0 and 1.
         horizons: Steps ahead that will be asked for. Other steps are answered too, with the errors of the
-            nearest of these and never as calibrated.
+            nearest of these and never as calibrated. Beyond it they grow as those of a walk would, with the
+            square root of the steps.
 
     Raises:
         ConfigError: If the levels are not ascending shares.
@@ -92,9 +93,9 @@ class Calibrated:
         if not self._skip.is_over or not self._tracks:
             return SeriesForecast(mean=mean)
         track = min(self._tracks, key=lambda candidate: abs(candidate.steps - steps))
-        center = _to_scale(mean)
+        center, growth = _to_scale(mean), math.sqrt(max(1.0, steps / track.steps))
         quantiles = tuple(
-            Quantile(level_ratio=level, value=_from_scale(center + track.error_at(level, center)))
+            Quantile(level_ratio=level, value=_from_scale(center + growth * track.error_at(level, center)))
             for level in self._levels
         )
         return SeriesForecast(
