@@ -178,7 +178,7 @@ def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str |
             is_best = score.relative_error is not None and score.relative_error == best
             yield (
                 entry.predictor,
-                ahead,
+                horizon,
                 *_figures(score, kind),
                 *_costs(entry),
                 _note(score, is_best=is_best),
