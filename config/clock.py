@@ -122,7 +122,7 @@ class VirtualClock:
     async def _settle(self) -> None:
         # A task that was woken may wake others; a bounded number of turns lets such chains run out
         # without waiting for tasks that are blocked on real input or output.
-        for _ in range(50):
+        for _ in range(100):
             await asyncio.sleep(0)
 
 

@@ -14,7 +14,7 @@ from planner.commands.curves import finish, profile_of, sampling_of
 from planner.commands.version import version
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
-from planner.embedding import Planner
+from planner.mind import ForesightOptions, Mind
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
@@ -48,6 +48,11 @@ def pace_of(settings: Settings) -> Pace:
     )
 
 
+def foresight_options_of(settings: Settings) -> ForesightOptions:
+    """Return where models are fitted, and how long a tick waits for them."""
+    return ForesightOptions(process=settings.forecast.process, deadline_s=settings.forecast.fit_deadline)
+
+
 def daemon_of(
     loaded: Loaded,
     *,
@@ -62,7 +67,12 @@ def daemon_of(
         ConfigError: If the journal cannot be written or the predictor is not known.
     """
     settings = believable(loaded.settings)
-    planner = Planner(settings, profile)
+    mind = Mind(
+        policy_from(settings, profile),
+        forecast_policy_from(settings),
+        clock=clock,
+        options=foresight_options_of(settings),
+    )
     daemons: list[Daemon] = []
 
     def head() -> Started:
@@ -74,8 +84,8 @@ def daemon_of(
     desk = Desk(
         board=board, journal=_journal(settings, head), logger=get_logger(), explain=explain, headline=headline
     )
-    parts = Parts(source=source, actuator=actuator_of(planner.policy.pools), desk=desk, clock=clock)
-    daemon = Daemon(planner, parts, pace_of(settings), reload=_Reloader(loaded))
+    parts = Parts(source=source, actuator=actuator_of(mind.policy.pools), desk=desk, clock=clock)
+    daemon = Daemon(mind, parts, pace_of(settings), reload=_Reloader(loaded))
     daemons.append(daemon)
     return daemon, desk
 
@@ -94,6 +104,7 @@ class _Reloader:
         "scrape",
         "actuator",
         "etcd",
+        "webhook",
         "plugin",
         "dynamo",
         "http",
@@ -119,6 +130,7 @@ class _Reloader:
             policy=policy,
             forecast_policy=forecast_policy_from(settings),
             pace=pace_of(settings),
+            foresight=foresight_options_of(settings),
         )
 
 

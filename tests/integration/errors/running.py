@@ -20,7 +20,7 @@ from planner.commands.assemble import pace_of
 from planner.core.decision import Decision, StepKind
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Parts
-from planner.embedding import Planner
+from planner.mind import Mind
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
@@ -33,16 +33,16 @@ from tests.integration.errors.stage import INTERVAL_S, LOAD, loaded
 BUSIER = dataclasses.replace(LOAD, arrivals_rps=Value(value=40.0, at_s=0.0))
 
 
-class Mind(Planner):
+class MoodyMind(Mind):
     """Raises on demand."""
 
     fault: Exception | None = None
 
     @override
-    def step(self, observation: Observation, *, now_s: float, kind: StepKind = StepKind.TICK) -> Decision:
+    def decide(self, observation: Observation, *, now_s: float, kind: StepKind) -> Decision:
         if self.fault is not None:
             raise self.fault
-        return super().step(observation, now_s=now_s, kind=kind)
+        return super().decide(observation, now_s=now_s, kind=kind)
 
 
 class Engines(FakeActuator):
@@ -65,7 +65,10 @@ class Rig:
         self.clock = VirtualClock(wall_origin_s=1.7e9)
         self.source = FakeMetricsSource([LOAD], self.clock)
         self.engines = Engines(Replicas.of(prefill=1, decode=1), self.clock)
-        self.mind = Mind(self._loaded.settings, embedded_profile())
+        settings = self._loaded.settings
+        self.mind = MoodyMind(
+            policy_from(settings, embedded_profile()), forecast_policy_from(settings), clock=self.clock
+        )
         self.log = StringIO()
         configure(level="warning", style="console", stream=self.log, clock=self.clock)
         self.desk = Desk(

@@ -32,7 +32,7 @@ from planner.core.state import State
 from planner.core.step import step
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
-from planner.embedding import Planner
+from planner.mind import Mind
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
@@ -104,13 +104,13 @@ class Jump:
 class Stage:
     """Source and actuator in one: shows the scene that is on."""
 
-    def __init__(self, clock: VirtualClock, planner: Planner) -> None:
-        self.clock, self.planner = clock, planner
+    def __init__(self, clock: VirtualClock, mind: Mind) -> None:
+        self.clock, self.mind = clock, mind
         self.scene = Scene(
             rps=1.0, surge_rps=1.0, queued=0.0, isl_tokens=1000.0, faults=frozenset(), budget_gpus=None
         )
-        self.gpus = {pool.name: pool.gpus_per_engine for pool in planner.policy.pools}
-        self.fleet = MemoryActuator.of_policies(planner.policy.pools, clock, startup_s=STARTUP_S)
+        self.gpus = {pool.name: pool.gpus_per_engine for pool in mind.policy.pools}
+        self.fleet = MemoryActuator.of_policies(mind.policy.pools, clock, startup_s=STARTUP_S)
         self.leaving: dict[str, list[float]] = {name: [] for name in self.gpus}
         self.jumps: list[Jump] = []
 
@@ -195,7 +195,7 @@ class Stage:
             given_up = max(0, had[name].desired - count)
             self.leaving[name].extend([self.clock.now_s() + DRAIN_S] * given_up)
         after = self._committed(await self._seen())
-        budget_gpus = self.planner.policy.budget_gpus
+        budget_gpus = self.mind.policy.budget_gpus
         self.jumps.append(Jump(before_gpus=before, after_gpus=after, budget_gpus=budget_gpus))
 
     async def _seen(self) -> Fleet:
@@ -247,9 +247,10 @@ class Day:
 
 async def live(scenes: list[Scene], path: Path) -> Day:
     clock = VirtualClock(wall_origin_s=1.7e9)
-    planner, budgets = Planner(SETTINGS[12], PROFILE), [12]
-    stage = Stage(clock, planner)
-    daemon = daemon_of(stage, planner, budgets, path)
+    mind = Mind(policy_from(SETTINGS[12], PROFILE), forecast_policy_from(SETTINGS[12]), clock=clock)
+    budgets = [12]
+    stage = Stage(clock, mind)
+    daemon = daemon_of(stage, mind, budgets, path)
     running = asyncio.ensure_future(daemon.run())
     for scene in scenes:
         stage.scene = scene
@@ -263,10 +264,10 @@ async def live(scenes: list[Scene], path: Path) -> Day:
     daemon.stop("the day is over")
     await running
     records = tuple(read_journal(path, report=lambda line: pytest.fail(str(line))))
-    return Day(records=records, state=planner.state, jumps=tuple(stage.jumps))
+    return Day(records=records, state=mind.state, jumps=tuple(stage.jumps))
 
 
-def daemon_of(stage: Stage, planner: Planner, budgets: list[int], path: Path) -> Daemon:
+def daemon_of(stage: Stage, mind: Mind, budgets: list[int], path: Path) -> Daemon:
     def reload() -> Change:
         if budgets[-1] not in SETTINGS:
             raise ConfigError("not a whole number", key="budget_gpus")
@@ -288,7 +289,7 @@ def daemon_of(stage: Stage, planner: Planner, budgets: list[int], path: Path) ->
     )
     pace = Pace(interval_s=INTERVAL_S, look_interval_s=LOOK_INTERVAL_S, deadline_s=24.0, actuate=True)
     parts = Parts(source=stage, actuator=stage, desk=desk, clock=stage.clock)
-    daemons.append(Daemon(planner, parts, pace, reload=reload))
+    daemons.append(Daemon(mind, parts, pace, reload=reload))
     return daemons[0]
 
 

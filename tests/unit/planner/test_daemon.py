@@ -26,7 +26,7 @@ from connectors.testing import FakeActuator, FakeMetricsSource
 from planner.core.decision import Decision, ReasonCode, StepKind
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
-from planner.embedding import Planner
+from planner.mind import Mind
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
@@ -134,7 +134,7 @@ class SynchronousSource(ScriptedSource):
             raise self.closing
 
 
-class FaultyPlanner(Planner):
+class FaultyMind(Mind):
     """Raises at the next step or over skipped ticks, or finds its predictor at a loss, on demand."""
 
     fault: Exception | None = None
@@ -150,13 +150,16 @@ class FaultyPlanner(Planner):
         super().skip(intervals)
 
     @override
-    def step(self, observation: Observation, *, now_s: float, kind: StepKind = StepKind.TICK) -> Decision:
+    async def foresee(self, observation: Observation, *, now_s: float) -> None:
+        await super().foresee(observation, now_s=now_s)
+        self.trouble = self.doubt
+
+    @override
+    def decide(self, observation: Observation, *, now_s: float, kind: StepKind) -> Decision:
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
-        decision = super().step(observation, now_s=now_s, kind=kind)
-        self.trouble = self.doubt
-        return decision
+        return super().decide(observation, now_s=now_s, kind=kind)
 
 
 class Rig:
@@ -185,11 +188,13 @@ class Rig:
             explain=explain,
             headline=headline,
         )
-        self.planner = FaultyPlanner(asked, embedded_profile())
+        self.mind = FaultyMind(
+            policy_from(asked, embedded_profile()), forecast_policy_from(asked), clock=self.clock
+        )
         self.next_change: Callable[[], Change] = lambda: change_of(asked)
         parts = Parts(source=self.source, actuator=self.actuator, desk=self.desk, clock=self.clock)
         pace = pace_of(asked) if deadline_s is None else replace(pace_of(asked), deadline_s=deadline_s)
-        self.daemon = Daemon(self.planner, parts, pace, reload=self.change)
+        self.daemon = Daemon(self.mind, parts, pace, reload=self.change)
         self.task: asyncio.Future[None] | None = None
 
     def change(self) -> Change:
@@ -338,7 +343,7 @@ async def test_ticks_that_an_overrun_swallowed_are_skipped_and_counted() -> None
 
     assert rig.times() == [100.0, 120.0, 150.0]
     assert rig.count("setpoint_ticks_skipped_total") == 2.0
-    assert rig.planner.skipped == (2,)
+    assert rig.mind.skipped == (2,)
     assert "the interval overran" in rig.log.getvalue()
     await rig.stop()
 
@@ -346,7 +351,7 @@ async def test_ticks_that_an_overrun_swallowed_are_skipped_and_counted() -> None
 async def test_trouble_over_skipped_ticks_does_not_end_the_loop_and_is_over_with_the_next_tick() -> None:
     rig = Rig(without_looks(), deadline_s=100.0)
     await rig.start()
-    rig.planner.gap = ZeroDivisionError("by zero")
+    rig.mind.gap = ZeroDivisionError("by zero")
     rig.source.delays_s = [70.0]
     await rig.clock.advance(100.0)
     trouble = rig.desk.board.parts["loop"]
@@ -391,7 +396,8 @@ async def test_a_clock_that_leaps_ahead_brings_one_late_tick_and_no_burst(look_i
     clock.leap_s = 86_407.0
     await rig.clock.advance(35.0)
 
-    late, *others = rig.times()[1:]
+    # Unknown intervals that are learned give way to the event loop, and this clock moves on meanwhile.
+    late, *others = [step.now_s - step.duration_s for step in rig.steps()][1:]
     assert late in {86_407.0 + 60.0, 86_407.0 + 35.0}  # when the sleeper woke
     assert all(time % 30.0 == 0.0 for time in others)
     assert len(others) <= 1
@@ -558,7 +564,7 @@ async def test_an_unknown_load_is_a_hold_in_the_source_s_own_words() -> None:
 async def test_a_step_that_fails_is_an_explained_hold_of_what_was_decided_last(fault: Exception) -> None:
     rig = await started(without_looks(), rps=BUSY)
     await rig.clock.advance(30.0)
-    rig.planner.fault = fault
+    rig.mind.fault = fault
 
     await rig.clock.advance(60.0)
 
@@ -574,10 +580,10 @@ async def test_a_step_that_fails_is_an_explained_hold_of_what_was_decided_last(f
 
 async def test_a_predictor_that_fails_is_reported_until_it_works_again() -> None:
     rig = await started()
-    rig.planner.doubt = ValueError("too few points")
+    rig.mind.doubt = ValueError("too few points")
     await rig.clock.advance(30.0)
     health = rig.desk.board.parts["predictor"]
-    rig.planner.doubt = None
+    rig.mind.doubt = None
 
     await rig.clock.advance(30.0)
 
@@ -986,11 +992,11 @@ async def test_signals_that_keep_coming_do_not_keep_the_tick_away() -> None:
 async def test_a_reload_keeps_what_was_learned() -> None:
     rig = await started(without_looks(), rps=BUSY)
     await rig.clock.advance(95.0)
-    state = rig.planner.state
+    state = rig.mind.state
 
     await rig.reload(settings(look_interval="0s", forecast__predictor="kalman"))
 
-    assert rig.planner.state == state
+    assert rig.mind.state == state
     assert rig.of(Reloaded)[0].state == state
     await rig.clock.advance(30.0)
     forecast = rig.steps()[-1].forecast
@@ -1005,7 +1011,7 @@ async def test_a_record_that_opens_a_file_carries_what_is_in_force_now() -> None
 
     head = rig.daemon.opening(is_continued=True)
 
-    assert head.state == rig.planner.state
+    assert head.state == rig.mind.state
     assert head.state != rig.of(Started)[0].state
     assert head.is_continued
     await rig.stop()
