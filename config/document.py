@@ -17,8 +17,9 @@ _HEAD = """\
 Written by a program: `python -m config.document > docs/settings.md`.
 
 A setting comes, the strongest first, from a flag, from a variable that begins with `SETPOINT_`, from one of
-Dynamo's variables, from the file, or from its default. `setpoint config` shows each with its value and its
-origin, `setpoint config sample` writes a commented file and `setpoint config schema` its JSON schema.
+Dynamo's variables, from the file, from a manifest of Dynamo's, or from its default. `setpoint config` shows
+each with its value and its origin, `setpoint config sample` writes a commented file and
+`setpoint config schema` its JSON schema.
 
 - The file is YAML or TOML; `setpoint run --config FILE`, or the variable `SETPOINT_CONFIG`, names it. A dot
   in a name is a level in the file.
@@ -27,6 +28,8 @@ origin, `setpoint config sample` writes a commented file and `setpoint config sc
   have a flag of their own (`setpoint run --help`).
 - Dynamo's `PROMETHEUS_ENDPOINT`, `PLANNER_PROMETHEUS_PORT`, `DYN_NAMESPACE` and `DYN_PARENT_DGD_K8S_NAME` are
   taken with Dynamo's meaning.
+- `--dgdr FILE`, or the variable `SETPOINT_DGDR`, names a manifest of Dynamo's, whose planner keys are taken
+  with Dynamo's units and defaults: [dynamo.md](dynamo.md).
 - A duration needs its unit: `300ms`, `30s`, `5m`, `1h`, `1h30m`. A size is written as `64MiB`, or in bytes.
 - A secret is masked wherever settings are shown.
 - An unknown name, a missing unit or a contradiction ends the start with one line for each, which says what to

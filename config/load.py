@@ -125,6 +125,19 @@ def reload(loaded: Loaded) -> Loaded:
     return _load(loaded.request)
 
 
+def require_valid(layer: Layer) -> None:
+    """Check a layer by itself, before it is written to a file.
+
+    Raises:
+        ConfigError: If it has problems, or a setting does not take its value.
+    """
+    given = dict(layer.values)
+    _fill(given)
+    _, problems = _validated(given)
+    if found := [*layer.problems, *first_causes(problems, layer.problems)]:
+        raise one_error(found)
+
+
 def _load(request: Request) -> Loaded:
     environment = process_environment() if request.environment is None else relevant(request.environment)
     file = request.file or _named(environment, CONFIG_VARIABLE)

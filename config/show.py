@@ -43,7 +43,7 @@ def effective(loaded: Loaded) -> tuple[Row, ...]:
     """Return every setting with its value and its origin, in the order of the sample."""
     values = _dumped(loaded.settings)
     return tuple(
-        Row(key=key, value=_written(values[key]), origin=str(loaded.origins[key])) for key in entries()
+        Row(key=key, value=written(values[key]), origin=str(loaded.origins[key])) for key in entries()
     )
 
 
@@ -54,7 +54,7 @@ def sample_yaml() -> str:
 
 def written_defaults() -> Mapping[str, str]:
     """Return the default of every setting as it stands in the file; of a required one, an example."""
-    return {key: _written(value) for key, value in _defaults().items()}
+    return {key: written(value) for key, value in _defaults().items()}
 
 
 def json_schema() -> dict[str, object]:
@@ -111,9 +111,9 @@ def _entry_lines(entry: Entry, default: object, *, depth: int) -> Iterator[str]:
     name = entry.key.rpartition(".")[2]
     yield from _comment(f"{entry.description}{' Required.' if entry.is_needed else ''}", depth)
     if entry.is_needed:
-        yield f"{'  ' * depth}{name}: {_written(entry.example)}\n"
+        yield f"{'  ' * depth}{name}: {written(entry.example)}\n"
     else:
-        yield f"{'  ' * depth}# {name}: {_written(default)}\n"
+        yield f"{'  ' * depth}# {name}: {written(default)}\n"
 
 
 def _comment(text: str, depth: int) -> Iterator[str]:
@@ -134,8 +134,13 @@ def _at(tree: object, key: str) -> object:
     return tree
 
 
-def _written(value: object) -> str:
-    """Return a value as it stands in the file."""
+def written(value: object) -> str:
+    """Return a value as it stands in the file; secrets are masked.
+
+    Example:
+        >>> written("30s"), written("true"), written(4), written(None)
+        ('30s', '"true"', '4', 'null')
+    """
     plain = _plain(value)
     if plain == MASK:
         return MASK

@@ -256,7 +256,7 @@ def _forecast(  # noqa: PLR0913 - one for each flag
 
 @app.command(
     "config",
-    help="Show, check or sample the settings. Each is shown with where it is from.",
+    help="Show, check, sample or import the settings. Each is shown with where it is from.",
     epilog=epilog("config"),
 )
 @takes_settings(FLAGS)
@@ -267,14 +267,23 @@ def _config(
         ConfigAction,
         typer.Argument(
             help="show: the settings in force. check: whether run would take them. "
-            "sample: a commented file. schema: the JSON schema of the file."
+            "sample: a commented file. schema: the JSON schema of the file. "
+            "import: Dynamo's settings as a file of Setpoint's."
         ),
     ] = ConfigAction.SHOW,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE | -- ARGUMENTS]",
+            help="For import: a manifest of Dynamo's, - for standard input, or the planner's arguments.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         ConfigFormat, typer.Option("--output", "-o", help="table for people, yaml or json for programs.")
     ] = ConfigFormat.TABLE,
 ) -> int:
-    answer = cast("Answer", _lazily("config", "answer")(action, given, output))
+    answer = cast("Answer", _lazily("config", "answer")(action, given, output, words or ()))
     _warn(answer.warnings)
     _print(answer.text)
     return answer.code

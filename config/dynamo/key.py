@@ -19,6 +19,7 @@ class Key:
 
     Attributes:
         name: Its name in 1.6.1, or in 0.9.0 if it is gone.
+        early: Its name in 0.9.0 if that is another; empty if not.
         translate: What its values mean here.
         unit: The unit of its bare numbers; empty if it has none.
         default: Dynamo's own, where Setpoint takes it over when the key is absent.
@@ -31,6 +32,7 @@ class Key:
 
     name: str
     translate: Translate
+    early: str = ""
     unit: str = ""
     default: object = None
     aliases: tuple[str, ...] = ()
@@ -42,4 +44,4 @@ class Key:
     @property
     def names(self) -> tuple[str, ...]:
         """All its names."""
-        return (self.name, *self.aliases)
+        return (self.name, *filter(None, (self.early,)), *self.aliases)

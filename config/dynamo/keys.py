@@ -96,7 +96,7 @@ _TABLE = (
         translate=milliseconds("targets.ttft"),
         unit="ms",
         default=500.0,
-        aliases=("ttft",),
+        early="ttft",
         sections=_BOTH,
     ),
     Key(
@@ -104,7 +104,7 @@ _TABLE = (
         translate=milliseconds("targets.itl"),
         unit="ms",
         default=50.0,
-        aliases=("itl",),
+        early="itl",
         sections=_BOTH,
     ),
     Key(
@@ -112,7 +112,8 @@ _TABLE = (
         translate=seconds("interval"),
         unit="s",
         default=180,
-        aliases=("adjustment_interval", "throughput_adjustment_interval"),
+        early="adjustment_interval",
+        aliases=("throughput_adjustment_interval",),
     ),
     Key(name="max_gpu_budget", translate=_budget, unit="GPUs", default=8),
     Key(name="min_endpoint", translate=_minimum("prefill", "decode"), unit="engines", default=1),
@@ -152,9 +153,9 @@ _TABLE = (
     ),
     Key(name="no_correction", translate=truth("correction.enabled", is_inverted=True), is_switch=True),
     Key(
-        name="no_operation",
+        name="advisory",
+        early="no_operation",
         translate=truth("actuate", is_inverted=True),
-        aliases=("advisory",),
         is_switch=True,
         absent=(
             "is absent: Dynamo's planner would scale, Setpoint only advises until it is told to;"

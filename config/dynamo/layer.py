@@ -8,7 +8,7 @@ from config.catalog import entries
 from config.dynamo.found import Form, Found, Written
 from config.dynamo.key import Key, Section
 from config.dynamo.keys import KEYS, LATE_DEFAULTS, PREDICTORS, REQUEST_DEFAULTS
-from config.dynamo.spelling import key_of, nearest_key
+from config.dynamo.spelling import key_of, nearest_key, spelled
 from config.dynamo.values import Meant, Untranslatable
 from config.dynamo.variables import VARIABLES
 from config.fields import shown
@@ -68,7 +68,7 @@ class _Sheet:
         if meant.settings:
             self.translations.append(Translation(origin=origin, said=said, keys=tuple(meant.settings)))
         if meant.note:
-            self.notes.append(f"{said}: {meant.note}")
+            self.notes.append(f"{said} – {meant.note}")
 
     def layer(self) -> Layer:
         return Layer(
@@ -98,7 +98,7 @@ def _known(found: Found, sheet: _Sheet) -> Iterator[tuple[str, Written]]:
         elif seen[key.name][0] is section:
             sheet.problems.append(_twice(one, seen[key.name][1], found))
         else:
-            sheet.notes.append(f"sla.{quoted(one.name)}: {seen[key.name][1].name} is set too, and wins")
+            sheet.notes.append(f"sla.{quoted(one.name)} – {seen[key.name][1].name} is set too, and wins")
 
 
 def _unknown(one: Written, section: Section, found: Found) -> Problem:
@@ -147,7 +147,7 @@ def _is_read(key: Key, predictor: str) -> bool:
 def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str) -> None:
     value = one.value
     if isinstance(value, str) and _OF_THE_POD.search(value):
-        sheet.notes.append(f"{quoted(one.name)}: it is a variable of the pod, so it is not taken")
+        sheet.notes.append(f"{quoted(one.name)} – it is a variable of the pod, so it is not taken")
         return
     try:
         meant = key.translate(value)
@@ -161,7 +161,7 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
     if _is_read(key, predictor):
         sheet.take(meant, said=said, origin=_origin(one, found))
     else:
-        sheet.notes.append(f"{said}: only the predictor {key.predictor} uses it, and this is {predictor}")
+        sheet.notes.append(f"{said} – only the predictor {key.predictor} uses it, and this is {predictor}")
 
 
 def _said(one: Written, meant: Meant) -> str:
@@ -176,7 +176,9 @@ def _take_default(key: Key, found: Found, sheet: _Sheet) -> None:
     value = _default(key, found)
     if value is not None:
         origin = Origin(kind=OriginKind.DGDR, name=found.default_place)
-        sheet.take(key.translate(value), said=f"{key.name}: {shown(value).strip(chr(39))}", origin=origin)
+        one = Written(name=_in_manner_of(found, key), value=value)
+        meant = key.translate(value)
+        sheet.take(meant, said=_said(one, meant), origin=origin)
 
 
 def _default(key: Key, found: Found) -> object:
@@ -188,6 +190,9 @@ def _default(key: Key, found: Found) -> object:
 
 
 def _in_manner_of(found: Found, key: Key) -> str:
-    if found.form in {Form.ARGUMENTS, Form.DEPLOYMENT}:
-        return f"--{key.name.replace('_', '-')}"
-    return key.aliases[0] if found.is_late else "plannerNoOperation"
+    """Spell a key that is absent as it would be written there."""
+    if found.is_late:
+        return key.name
+    is_argument = found.form in {Form.ARGUMENTS, Form.DEPLOYMENT}
+    like = "--x" if is_argument else "x" if Section.SLA in key.sections else "plannerX"
+    return spelled(key.early or key.name, like=like)

@@ -1,7 +1,7 @@
 """`setpoint config`: which settings are in force, where is each from, and would `run` take them?"""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,9 +14,11 @@ from config.load import Loaded
 from config.policy import PoolPolicy
 from config.problems import OriginKind
 from config.show import MASK, effective, json_schema, sample_yaml
+from config.units import quoted
 from planner.commands.connect import actuator_of, source_of
 from planner.commands.curves import profile_of
 from planner.commands.flags import ConfigAction, ConfigFormat, Given
+from planner.commands.importing import imported
 from planner.commands.loading import load_given, origins_in_words
 from planner.commands.output import NOTHING, Cell, Column, Tone, as_json, table, visible
 from planner.embedding import Planner
@@ -57,12 +59,22 @@ class Answer:
     code: int = 0
 
 
-def answer(action: ConfigAction, given: Given, output: ConfigFormat) -> Answer:
+def answer(action: ConfigAction, given: Given, output: ConfigFormat, words: Sequence[str] = ()) -> Answer:
     """Return what `setpoint config ACTION` prints.
+
+    Args:
+        action: What is asked.
+        given: What the flags say.
+        output: For whom it is.
+        words: What follows the action; only `import` takes any.
 
     Raises:
         ConfigError: If the settings cannot be used.
     """
+    if action is ConfigAction.IMPORT:
+        return _import(given, words)
+    if words:
+        raise ConfigError(f"'{quoted(words[0])}' is not expected here", key=f"config {action.value}")
     if action is ConfigAction.SAMPLE:
         return Answer(text=sample_yaml().rstrip("\n"))
     if action is ConfigAction.SCHEMA:
@@ -74,7 +86,18 @@ def answer(action: ConfigAction, given: Given, output: ConfigFormat) -> Answer:
     # The table says itself what is not set.
     stand_ins = tuple(f"{row.key} is not set" for row in rows if row.value is None)
     risks = tuple(warning for warning in loaded.warnings if not warning.startswith(stand_ins))
-    return Answer(text=_SHOW[output](rows), warnings=risks)
+    return Answer(text=_SHOW[output](rows), warnings=(*risks, *loaded.notes))
+
+
+def _import(given: Given, words: Sequence[str]) -> Answer:
+    if given != Given(values={}):
+        raise ConfigError(
+            "it takes no flags",
+            key="config import",
+            hint="give them to `setpoint run` or `setpoint config check` beside the file that is written",
+        )
+    text, warnings = imported(words)
+    return Answer(text=text, warnings=warnings)
 
 
 def shown_settings(loaded: Loaded, given: Given) -> tuple[Shown, ...]:
@@ -125,10 +148,10 @@ def _check(given: Given, output: ConfigFormat) -> Answer:
         return _check_for_programs(given)
     loaded = check(given)
     set_count = sum(origin.kind is not OriginKind.DEFAULT for origin in loaded.origins.values())
-    where = str(loaded.file) if loaded.file else "flags and variables"
+    where = ", ".join(str(path) for path in (loaded.file, loaded.dgdr) if path) or "flags and variables"
     return Answer(
         text=f"OK: {visible(where)}: {set_count} of {len(loaded.origins)} settings are set, others default",
-        warnings=loaded.warnings,
+        warnings=(*loaded.warnings, *loaded.notes),
     )
 
 
@@ -137,7 +160,7 @@ def _check_for_programs(given: Given) -> Answer:
         loaded = check(given)
     except ConfigError as error:
         return Answer(text=as_json({"ok": False, "problems": str(error).splitlines()}), code=2)
-    return Answer(text=as_json({"ok": True, "warnings": list(loaded.warnings)}))
+    return Answer(text=as_json({"ok": True, "warnings": [*loaded.warnings, *loaded.notes]}))
 
 
 def _as_table(rows: tuple[Shown, ...]) -> str:

@@ -13,6 +13,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint run --config setpoint.yaml",
         "setpoint run --profile profiles/h100 --ttft 300ms --itl 30ms --budget 16",
         "setpoint run -c setpoint.yaml --actuate --set pools.decode.max_step_down=1",
+        "setpoint run --dgdr deploy.yaml --profile profiles/h100",
     ),
     "demo": (
         "setpoint demo",
@@ -35,6 +36,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint config check -c setpoint.yaml",
         "setpoint config -c setpoint.yaml --ttft 500ms",
         "setpoint config schema > setpoint.schema.json",
+        "setpoint config import deploy.yaml > setpoint.yaml",
+        "setpoint config import -- --adjustment-interval 60 --ttft 300 --itl 30",
     ),
     "status": (
         "setpoint status",

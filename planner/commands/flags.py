@@ -35,6 +35,7 @@ class ConfigAction(StrEnum):
     CHECK = "check"
     SAMPLE = "sample"
     SCHEMA = "schema"
+    IMPORT = "import"
 
 
 class SeriesKind(StrEnum):
@@ -155,6 +156,17 @@ _FORECAST_NAMES = ("--prometheus", "--model", "--namespace")
 FORECAST_FLAGS = tuple(flag for flag in FLAGS if flag.name in _FORECAST_NAMES)
 ALL_FLAGS = tuple({flag.name: flag for flag in (*FLAGS, *PLAN_FLAGS)}.values())
 _REPEATED = frozenset({"--scrape"})
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="File of settings, YAML or TOML.")
+]
+DynamoFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--dgdr",
+        metavar="FILE",
+        help="Dynamo's manifest: its planner's settings hold where nothing else sets them.",
+    ),
+]
 _SWITCHES = frozenset({"--actuate/--advise"})
 
 
@@ -164,22 +176,24 @@ class Given:
 
     Attributes:
         file: The file that `--config` names.
+        dgdr: The manifest of Dynamo's that `--dgdr` names.
         values: What the flags of the table say, by flag name; those not given are absent. Not shown, like
             `pairs`, since they may hold secrets.
         pairs: What `--set` says, as written.
     """
 
     file: Path | None = None
+    dgdr: Path | None = None
     values: Mapping[str, object] = field(repr=False)
     pairs: tuple[str, ...] = field(default=(), repr=False)
 
 
 def takes_settings(flags: tuple[Flag, ...]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command these flags, `--config` and `--set`; it takes what they say as a `Given` first."""
+    """Give a command these flags, `--config`, `--dgdr` and `--set`; it takes them as a `Given` first."""
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         own = [*inspect.signature(command).parameters.values()][1:]
-        parameters = [*own, _file_parameter(), *map(_parameter, flags), _pairs_parameter()]
+        parameters = [*own, _file_parameter(), _dgdr_parameter(), *map(_parameter, flags), _pairs_parameter()]
 
         def wrapper(**values: object) -> int:
             rest = {parameter.name: values[parameter.name] for parameter in own}
@@ -197,6 +211,7 @@ def _given(flags: tuple[Flag, ...], values: Mapping[str, object]) -> Given:
     named = {flag.name: values[flag.argument] for flag in flags}
     return Given(
         file=cast("Path | None", values["config"]),
+        dgdr=cast("Path | None", values["dgdr"]),
         values={name: value for name, value in named.items() if value is not None and value != []},
         pairs=tuple(cast("list[str]", values["set_"] or [])),
     )
@@ -216,8 +231,11 @@ def _parameter(flag: Flag) -> inspect.Parameter:
 
 
 def _file_parameter() -> inspect.Parameter:
-    option = typer.Option("--config", "-c", metavar="FILE", help="File of settings, YAML or TOML.")
-    return _keyword("config", Annotated[Path | None, option])
+    return _keyword("config", ConfigFile)
+
+
+def _dgdr_parameter() -> inspect.Parameter:
+    return _keyword("dgdr", DynamoFile)
 
 
 def _pairs_parameter() -> inspect.Parameter:

@@ -21,7 +21,7 @@ def load_given(given: Given, *, require: bool = True) -> Loaded:
     """
     flags, names = settings_of(given)
     try:
-        return load(flags=flags, file=given.file, require=require)
+        return load(flags=flags, file=given.file, dgdr=given.dgdr, require=require)
     except ConfigError as error:
         raise _in_flags(error, names) from None
 

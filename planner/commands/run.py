@@ -49,7 +49,7 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
         actuator_of=lambda pools: actuator_of(settings, pools, clock=clock),
         profile=profile,
     )
-    _say(loaded)
+    say(loaded)
     http = settings.http
     server = await desk.serve(host=http.bind, port=http.port) if http.enabled else None
     obey_signals(daemon)
@@ -74,8 +74,9 @@ def _on_stop(stop: Callable[[str], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop, number.name)
 
 
-def _say(loaded: Loaded) -> None:
+def say(loaded: Loaded) -> None:
     """Say in the log what was understood, before anything is done."""
+    from config.dynamo.words import mapped
     from planner.serving.log import get_logger
 
     settings, logger = loaded.settings, get_logger()
@@ -96,8 +97,13 @@ def _say(loaded: Loaded) -> None:
         statistic=settings.targets.percentile,
         budget_gpus=settings.budget_gpus,
         actuator=settings.actuator.value,
-        settings=str(loaded.file) if loaded.file else "flags and environment",
+        settings=", ".join(str(path) for path in (loaded.file, loaded.dgdr) if path)
+        or "flags and environment",
     )
+    for one in mapped(loaded):
+        logger.info("taken from Dynamo", said=one.said, settings=one.settings, where=one.where)
+    for note in loaded.notes:
+        logger.info("of Dynamo's settings", note=note)
     if settings.actuator is ActuatorKind.MEMORY:
         logger.warning(
             "actuator memory: no fleet is read or changed; counts are Setpoint's own, corrections are off"
