@@ -1,8 +1,8 @@
 """How good are the four predictors on the recorded traces, with Dynamo's defaults and with ours?
 
-Run it by hand: `python -m tests.bench.bench_forecast`. It takes about half an hour of one core; with
-`--write` the tables go into `docs/forecasting.md`, between the marks. Prophet walks only the end of the longest
-load, since it fits anew for every interval.
+Run it by hand: `python -m tests.bench.bench_forecast`. It takes about half an hour of one core. With
+`--write` the tables go into `docs/forecasting.md`, between the marks. Prophet walks only the end of the
+longest load, since it fits anew for every interval.
 """
 
 import argparse
