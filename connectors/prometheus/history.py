@@ -1,7 +1,11 @@
 """Past traffic from Prometheus, for predictors that start with what was.
 
 Only load is read: arrivals, completions, mean lengths, requests in flight. A window in which a frontend was
-down, or that holds less than half of the usual scrapes, is unknown and not zero.
+down, whose beginning was not scraped, or that holds less than half of the usual scrapes, is unknown and not
+zero.
+
+Windows end at multiples of the step in Unix time. So do the ticks of a daemon that starts with a history:
+what it reads of the past is what it would have observed then, and what another instance observed.
 """
 
 import asyncio
@@ -23,6 +27,8 @@ from connectors.prometheus.vectors import Steps, facts_of
 _MAX_STEPS = 10_000
 _LEAST_SHARE = 0.5
 _UNUSED_PERCENTILE_RATIO = 0.5
+# Windows are made of answers in pieces, so that the event loop is not held.
+_WINDOWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,36 +65,48 @@ class HistoryReader:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    async def read(self, duration_s: float, *, step_s: float, window_s: float) -> tuple[Traffic, ...]:
-        """Return a window at each step of the past, oldest first, the last one ending now.
+    async def read(
+        self, duration_s: float, *, step_s: float, window_s: float, scrape_interval_s: float
+    ) -> tuple[Traffic, ...]:
+        """Return a window at each step of the past, oldest first.
+
+        Args:
+            duration_s: How far back the end of the first window may lie.
+            step_s: Time between the ends of two windows.
+            window_s: Length of each.
+            scrape_interval_s: Time between scrapes.
 
         Raises:
             ObservationError: If it cannot be read.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._read(duration_s, step_s, window_s)
+                questions = self._queries.of_history(window_s, scrape_interval_s=scrape_interval_s)
+                return await self._read(questions, duration_s, step_s=step_s, window_s=window_s)
         except TimeoutError as error:
             raise Unreachable(f"the history was not read within {self._timeout_s:g} s") from error
 
-    async def _read(self, duration_s: float, step_s: float, window_s: float) -> tuple[Traffic, ...]:
+    async def _read(
+        self, questions: Mapping[Question, str], duration_s: float, *, step_s: float, window_s: float
+    ) -> tuple[Traffic, ...]:
         now = await self._client.query(NOW)
         now_wall_s = now.series[0].points[0].value if now.series else 0.0
+        # Multiples of the step on our own clock, which paces the ticks; the server's may be ahead or behind.
+        end_wall_s = now_wall_s - self._clock.wall_s() % step_s
         steps = int(duration_s // step_s)
         found: list[Traffic] = []
         for first in range(0, steps, _MAX_STEPS):
             piece = _Piece(
-                start_wall_s=now_wall_s - (steps - 1 - first) * step_s,
+                start_wall_s=end_wall_s - (steps - 1 - first) * step_s,
                 step_s=step_s,
                 steps=min(_MAX_STEPS, steps - first),
                 window_s=window_s,
                 now_wall_s=now_wall_s,
             )
-            found.extend(self._windows(piece, await self._ask_all(piece)))
+            found.extend(await self._windows(piece, await self._ask_all(questions, piece)))
         return tuple(found)
 
-    async def _ask_all(self, piece: _Piece) -> dict[Question, Steps]:
-        questions = self._queries.of_history(piece.window_s)
+    async def _ask_all(self, questions: Mapping[Question, str], piece: _Piece) -> dict[Question, Steps]:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -107,20 +125,24 @@ class HistoryReader:
             raise Malformed(f"partial answer: {'; '.join(result.warnings)}")
         return Steps(result, start_wall_s=piece.start_wall_s, step_s=piece.step_s)
 
-    def _windows(self, piece: _Piece, answers: Mapping[Question, Steps]) -> list[Traffic]:
+    async def _windows(self, piece: _Piece, answers: Mapping[Question, Steps]) -> list[Traffic]:
         scraped = answers[Question.SCRAPE_COUNT]
         counts = [count for index in range(piece.steps) if (count := scraped.number_at(index)) > 0.0]
         least = _LEAST_SHARE * statistics.median(counts) if counts else 0.0
         now_s = self._clock.now_s()
-        return [
-            _window(
-                {question: steps.at(index) for question, steps in answers.items()},
-                why=_doubt(answers, index, least),
-                at_s=now_s - piece.age_s(index),
-                window_s=piece.window_s,
+        found: list[Traffic] = []
+        for index in range(piece.steps):
+            if index % _WINDOWS_AT_ONCE == 0:
+                await self._clock.sleep(0.0)
+            found.append(
+                _window(
+                    {question: steps.at(index) for question, steps in answers.items()},
+                    why=_doubt(answers, index, least),
+                    at_s=now_s - piece.age_s(index),
+                    window_s=piece.window_s,
+                )
             )
-            for index in range(piece.steps)
-        ]
+        return found
 
 
 def _doubt(answers: Mapping[Question, Steps], index: int, least_scrapes: float) -> Unknown | None:
@@ -129,6 +151,8 @@ def _doubt(answers: Mapping[Question, Steps], index: int, least_scrapes: float) 
         return Unknown(why="nothing was scraped")
     if count < least_scrapes:
         return Unknown(why=f"scraping was interrupted: {count:.0f} scrapes, expected {2 * least_scrapes:.0f}")
+    if answers[Question.START_COUNT].number_at(index) <= 0.0:
+        return Unknown(why="the beginning of the window was not scraped, so what came then is not counted")
     down = answers[Question.DOWN].number_at(index)
     return Unknown(why=f"frontends that were down: {down:.0f}") if down > 0.0 else None
 

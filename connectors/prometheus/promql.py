@@ -256,6 +256,16 @@ def scrape_count(presence: str, *, window_s: float) -> str:
     return f"max(count_over_time({presence}[{duration(window_s)}]))"
 
 
+def start_count(presence: str, *, window_s: float, head_s: float) -> str:
+    """Return how often it was scraped in the first seconds of the window.
+
+    Example:
+        >>> start_count("up", window_s=60.0, head_s=10.0)
+        'max(count_over_time(up[10s] offset 50s))'
+    """
+    return f"max(count_over_time({offset(f'{presence}[{duration(head_s)}]', window_s=window_s - head_s)}))"
+
+
 def mean(series: str) -> str:
     """Return the mean over all series."""
     return f"avg({series})"

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from connectors.prometheus import promql
 from connectors.prometheus.dialect import Dialect, Gauges, Scope
+from connectors.prometheus.targets import unseen_start_s
 
 # A target that is down still counts as one of ours for so long after it last exported anything.
 _REMEMBER_TARGETS_S = 3600.0
@@ -19,6 +20,7 @@ class Question(StrEnum):
     DOWN = "down"
     SCRAPES = "scrapes"
     SCRAPE_COUNT = "scrape_count"
+    START_COUNT = "start_count"
     STARTED = "started"
     REFUSED = "refused"
     COMPLETED = "completed"
@@ -70,9 +72,6 @@ class Queries:
     def of_window(self, window_s: float) -> Mapping[Question, str]:
         """Return everything to ask about the window that ends now."""
         return {
-            Question.TARGETS: promql.targets_up(
-                self._targets, presence=self._presence, lookback_s=_REMEMBER_TARGETS_S
-            ),
             Question.SCRAPES: self.scrapes(window_s),
             **self._load(window_s),
             **{
@@ -81,16 +80,23 @@ class Queries:
             },
             Question.DURATION: self._histogram(Question.DURATION, window_s, buckets=False),
             **self._optional(),
-            **self._models(),
+            **self.of_names(),
         }
 
-    def of_history(self, window_s: float) -> Mapping[Question, str]:
+    def of_names(self) -> Mapping[Question, str]:
+        """Return what shows whether the deployment is there under the names that were given."""
+        up = promql.targets_up(self._targets, presence=self._presence, lookback_s=_REMEMBER_TARGETS_S)
+        return {Question.TARGETS: up, **self._models()}
+
+    def of_history(self, window_s: float, *, scrape_interval_s: float) -> Mapping[Question, str]:
         """Return what to ask about each of many past windows."""
+        head_s = unseen_start_s(window_s=window_s, interval_s=scrape_interval_s)
         return {
             Question.DOWN: promql.targets_down(
                 self._targets, presence=self._presence, lookback_s=_REMEMBER_TARGETS_S
             ),
             Question.SCRAPE_COUNT: promql.scrape_count(self._presence, window_s=window_s),
+            Question.START_COUNT: promql.start_count(self._presence, window_s=window_s, head_s=head_s),
             **self._load(window_s),
             Question.ISL: self._histogram(Question.ISL, window_s, buckets=False),
             Question.OSL: self._histogram(Question.OSL, window_s, buckets=False),

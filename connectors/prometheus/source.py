@@ -79,23 +79,27 @@ class PrometheusSource:
         if self._interval_s is None:
             self._learn_interval(await self._ask(self._queries.scrapes(window_s), deadline_s))
         window_s = max(window_s, _LEAST_SCRAPES * (self._interval_s or 0.0))
-        answers = await self._ask_all(self._queries.of_window(window_s), deadline_s)
-        up = answers[Question.TARGETS]
-        if self._scope.namespace is not None and not isinstance(up, Unknown) and not up.series:
-            answers[Question.NAMESPACES] = await self._ask(self._queries.namespaces, deadline_s)
+        answers = await self._ask_by_name(self._queries.of_window(window_s), deadline_s)
         return self._judge(answers, at_s=at_s, window_s=window_s)
 
     async def history(self, duration_s: float, step_s: float) -> tuple[Traffic, ...]:
-        """Return past windows of one step each, oldest first; what is missing in them is `Unknown`.
+        """Return past windows, oldest first; what is missing in them is `Unknown`.
+
+        They end at multiples of the step in Unix time, and are as long as a look at such a window would be.
 
         Raises:
-            ObservationError: If it cannot be read.
+            ObservationError: If it cannot be read, or the deployment is not there under the names given.
         """
+        deadline_s = asyncio.get_running_loop().time() + self._options.observe_timeout_s
+        await self._refuse_misnamed(deadline_s)
+        if self._interval_s is None:
+            self._learn_interval(await self._ask(self._queries.scrapes(step_s), deadline_s))
         reader = HistoryReader(
             self._client, self._queries, clock=self._clock, timeout_s=self._options.history_timeout_s
         )
-        least_s = _LEAST_SCRAPES * (self._interval_s or 0.0)
-        return await reader.read(duration_s, step_s=step_s, window_s=max(step_s, least_s))
+        interval_s = self._interval_s or step_s / _LEAST_SCRAPES
+        window_s = max(step_s, _LEAST_SCRAPES * interval_s)
+        return await reader.read(duration_s, step_s=step_s, window_s=window_s, scrape_interval_s=interval_s)
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -138,6 +142,21 @@ class PrometheusSource:
         if isinstance(names, Unknown):
             return names
         return doubt_about_model(names, scope=self._scope, dialect=self._dialect)
+
+    async def _refuse_misnamed(self, deadline_s: float) -> None:
+        answers = await self._ask_by_name(self._queries.of_names(), deadline_s)
+        why = self._misnamed_namespace(answers) or self._misnamed_model(answers)
+        if why is not None:
+            raise ObservationError(why.why)
+
+    async def _ask_by_name(
+        self, questions: Mapping[Question, str], deadline_s: float
+    ) -> dict[Question, Outcome]:
+        answers = await self._ask_all(questions, deadline_s)
+        up = answers[Question.TARGETS]
+        if self._scope.namespace is not None and not isinstance(up, Unknown) and not up.series:
+            answers[Question.NAMESPACES] = await self._ask(self._queries.namespaces, deadline_s)
+        return answers
 
     async def _ask_all(self, questions: Mapping[Question, str], deadline_s: float) -> dict[Question, Outcome]:
         async with asyncio.TaskGroup() as group:

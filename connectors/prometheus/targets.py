@@ -57,6 +57,16 @@ def scrape_interval_s(scrapes: QueryResult) -> float | None:
     return statistics.median(gaps) if gaps else None
 
 
+def unseen_start_s(*, window_s: float, interval_s: float) -> float:
+    """Return by when a window must have been scraped first; a later scrape leaves its beginning uncounted.
+
+    Example:
+        >>> unseen_start_s(window_s=60.0, interval_s=5.0)
+        11.0
+    """
+    return interval_s + _UNSEEN_SHARE * window_s
+
+
 def judge_targets(*, up: QueryResult, scrapes: QueryResult, window_s: float, looked_for: str) -> Health:
     """Say what may be believed.
 
@@ -118,7 +128,7 @@ class _Scraped:
         expected = window_s / interval_s
         inside = {target: [t for t in times if t > start_s] for target, times in self._times.items()}
         counts = {target: len(times) for target, times in inside.items()}
-        latest_s = start_s + interval_s + _UNSEEN_SHARE * window_s
+        latest_s = start_s + unseen_start_s(window_s=window_s, interval_s=interval_s)
         least = max(_LEAST_SCRAPES, _LEAST_SHARE * expected)
         thin = {target for target, times in inside.items() if len(times) < least or times[0] > latest_s}
         if thin and expected < _LEAST_SCRAPES:
