@@ -112,8 +112,16 @@ class _Caught:
         if not isinstance(error, Exception):
             return False
         traceback.print_exception(error)
-        self.words = str(error) if isinstance(error, SetpointError) else f"{type(error).__name__}: {error}"
+        self.words = _words(error)
         return True
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"more than the {_MOST_MEMORY_BYTES // 2**30} GiB of memory that a worker may have are needed"
+    if isinstance(error, SetpointError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def main() -> None:

@@ -121,6 +121,14 @@ def test_a_horizon_that_was_not_announced_is_answered_but_not_as_calibrated() ->
     assert len(load.forecast(4).quantiles) == 3
 
 
+def test_beyond_the_announced_horizon_quantiles_grow_as_those_of_a_walk() -> None:
+    load = fed(around(ConstantPredictor(), steps=3), *(1000.0 + 60.0 * (step % 4) for step in range(60)))
+    due, later = edges(load.forecast(3)), edges(load.forecast(12))
+
+    assert later[-1] - later[0] == pytest.approx(2.0 * (due[-1] - due[0]), rel=0.05)
+    assert load.forecast(2).quantiles == load.forecast(3).quantiles
+
+
 def test_unknown_intervals_are_not_scored() -> None:
     with_holes = fed(
         around(Oracle(20.0)), 20.0, *(value for one in range(1, 40) for value in (float(one), None))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from config.errors import ConfigError, InternalError
@@ -170,3 +172,37 @@ def test_a_policy_that_makes_no_forecast_is_refused_by_key(policy: ForecastPolic
         LoadForecaster(policy)
 
     assert caught.value.key == key
+
+
+def test_a_late_forecast_is_for_as_much_later_and_is_less_sure() -> None:
+    load = LoadForecaster(ForecastPolicy(predictor="kalman", startup_s=60.0))
+    observe_arrivals(load, *(float(step + step % 3) for step in range(1, 60)))
+
+    due, late = load.forecast(0.0), load.forecast(0.0, late_intervals=6)
+
+    assert due is not None
+    assert late is not None
+    assert late.arrivals_rps.mean == pytest.approx(due.arrivals_rps.mean + 6.0, rel=0.05)
+    assert (due.late_intervals, late.late_intervals) == (0, 6)
+    assert due.horizon_s == late.horizon_s
+    assert due.arrivals_rps.calibrated
+    assert not late.arrivals_rps.calibrated
+    assert spread(late.arrivals_rps) > 1.5 * spread(due.arrivals_rps)
+
+
+def spread(series: SeriesForecast) -> float:
+    return series.quantiles[-1].value - series.quantiles[0].value
+
+
+def test_what_models_tell_of_themselves_is_told_once_for_all_series(install: Callable[..., None]) -> None:
+    code = (
+        "from predictors.constant import ConstantPredictor\n"
+        "class Poorly(ConstantPredictor):\n"
+        "    trouble = 'an older fit serves'\n"
+        "def build(policy):\n"
+        "    return Poorly()\n"
+    )
+    install("[setpoint.predictors]\npoorly = poorly:build\n", {"poorly.py": code}, name="poorly")
+
+    assert LoadForecaster(ForecastPolicy(predictor="poorly")).trouble == "an older fit serves"
+    assert LoadForecaster(ForecastPolicy()).trouble == ""
