@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from config.units import quoted
+
 
 class Form(StrEnum):
     """What the planner's keys were found in, as it is called in origins."""
@@ -49,7 +51,7 @@ class Found:
     def place(self, written: Written) -> str:
         """Return where a key was written, in words."""
         where = f"{self.file}:{written.line}" if self.file and written.line else self.file
-        return " ".join(part for part in (self.form.value, where, written.name) if part)
+        return " ".join(part for part in (self.form.value, where, quoted(written.name)) if part)
 
     @property
     def default_place(self) -> str:

@@ -103,8 +103,7 @@ def _known(found: Found, sheet: _Sheet) -> Iterator[tuple[str, Written]]:
 
 def _unknown(one: Written, section: Section, found: Found) -> Problem:
     near = nearest_key(one.name, section)
-    others = "takes ttft, itl, isl and osl" if section is Section.SLA else "keys are listed in docs/dynamo.md"
-    hint = f"did you mean {near}?" if near else f"{section.value}'s {others}"
+    hint = f"did you mean {near}?" if near else _ALLOWED[section]
     return Problem(
         key=quoted(one.name),
         problem=f"Dynamo's {_NAMES[section]} no such {'argument' if _is_argument(one) else 'key'}",
@@ -114,6 +113,10 @@ def _unknown(one: Written, section: Section, found: Found) -> Problem:
 
 
 _NAMES = {Section.PLANNER: "planner has", Section.SLA: "targets have"}
+_ALLOWED = {
+    Section.PLANNER: "docs/dynamo.md lists the planner's keys",
+    Section.SLA: "sla takes ttft, itl, isl and osl",
+}
 
 
 def _twice(one: Written, first: Written, found: Found) -> Problem:
@@ -165,11 +168,12 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
 
 
 def _said(one: Written, meant: Meant) -> str:
-    is_secret = any(entries()[key].is_secret for key in meant.settings)
+    name = quoted(one.name)
     if isinstance(one.value, dict | list) or (one.value is True and _is_argument(one)):
-        return one.name
-    separator = " " if _is_argument(one) else ": "
-    return f"{one.name}{separator}{'********' if is_secret else shown(one.value).strip(chr(39))}"
+        return name
+    is_secret = any(entries()[key].is_secret for key in meant.settings)
+    value = "********" if is_secret else shown(one.value).strip("'")
+    return f"{name} {value}" if _is_argument(one) else f"{name}: {value}"
 
 
 def _take_default(key: Key, found: Found, sheet: _Sheet) -> None:
