@@ -184,7 +184,7 @@ class WebhookSettings(BaseModel):
     )
     timeout: PositiveDuration = Field(default=5.0, description="Longest wait for one answer.")
     retries: Annotated[int, Field(ge=0, le=10), NOT_BOOL] = Field(
-        default=3, description="Further attempts after a request got no answer, or one of 429 or 5xx."
+        default=3, description="Further attempts after a request got no answer, 408, 429 or 5xx."
     )
 
 

@@ -204,6 +204,10 @@ def test_the_deadline_is_a_share_of_the_interval_unless_set(least: dict[str, obj
     assert load(flags={**least, "deadline": "3s"}, environment={}).settings.deadline_s == 3.0
 
 
+_WEBHOOK = {"actuator": "webhook"}
+_SIGNED = {**_WEBHOOK, "webhook.url": "https://a.test", "webhook.secret": "key"}
+
+
 @pytest.mark.parametrize(
     ("flags", "part"),
     [
@@ -213,6 +217,10 @@ def test_the_deadline_is_a_share_of_the_interval_unless_set(least: dict[str, obj
         ({"look_interval": "30s"}, "there will be no looks"),
         ({"actuate": "true"}, "no real engine is scaled"),
         ({"targets.ttft": "10ms"}, "check that they are not swapped"),
+        ({**_WEBHOOK, "webhook.url": "https://a.test"}, "requests are not signed"),
+        ({**_SIGNED, "webhook.verify_tls": "false"}, "CAN POSE AS THE ORCHESTRATOR"),
+        ({**_SIGNED, "webhook.url": "http://a.test"}, "webhook.url is http://"),
+        ({**_SIGNED, "webhook.read_url": "http://10.0.0.1"}, "webhook.read_url is http://"),
     ],
 )
 def test_what_is_risky_is_told(least: dict[str, object], flags: dict[str, object], part: str) -> None:
@@ -222,6 +230,11 @@ def test_what_is_risky_is_told(least: dict[str, object], flags: dict[str, object
     assert quiet.warnings == ()
     assert len(risky.warnings) == 1
     assert part in risky.warnings[0]
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080", "http://127.0.0.2/fleet", "http://[::1]:80"])
+def test_a_webhook_on_this_machine_needs_no_encryption(least: dict[str, object], url: str) -> None:
+    assert load(flags={**least, **_SIGNED, "webhook.url": url}, environment={}).warnings == ()
 
 
 def _texts(loaded: Loaded) -> str:

@@ -58,8 +58,9 @@ class Received:
     body: bytes
 
     @property
-    def document(self) -> Any:  # noqa: ANN401 - JSON
-        return json.loads(self.body)
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.body)
+        return document
 
     @property
     def key(self) -> str:
