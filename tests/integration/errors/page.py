@@ -18,6 +18,7 @@ from config.sources import process_environment
 from tests.integration.errors import startup
 from tests.integration.errors.answers import answers
 from tests.integration.errors.gateway import etcd
+from tests.integration.errors.hook import webhook
 from tests.integration.errors.pages import pages
 from tests.integration.errors.row import Row, table
 from tests.integration.errors.running import running
@@ -94,6 +95,7 @@ async def _while_running(folder: Path) -> list[Section]:
         ),
         Section(title="Scraped metrics pages", intro=_TICK, rows=await pages()),
         Section(title="Answers of etcd", intro=_TICK, rows=await etcd()),
+        Section(title="Answers of a webhook", intro=_TICK, rows=await webhook()),
         Section(title="The running daemon", intro=_TICK, rows=await running(folder / "daemons")),
     ]
 

@@ -43,6 +43,8 @@ FILES = (
     "url_without_scheme.yaml",
     "url_with_a_password.yaml",
     "token_and_token_file.yaml",
+    "webhook_without_address.yaml",
+    "webhook_secret_and_secret_file.yaml",
     "token_of_two_lines.yaml",
     "ca_file_absent.yaml",
     "profile_absent.yaml",
