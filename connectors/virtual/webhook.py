@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from config.clock import Clock
-from config.errors import ActuationError, ObservationError, Refused
+from config.errors import ActuationError, Malformed, ObservationError, Refused
 from connectors.base import Fleet, Replicas
 from connectors.virtual.webhook_client import WebhookClient, WebhookOptions, where_of
 from connectors.virtual.webhook_protocol import (
@@ -92,7 +92,7 @@ class WebhookActuator:
             content = await self._client.get()
         except ActuationError as error:
             raise ObservationError(str(error)) from error
-        answer = parse_fleet(content, where=where_of(self._client.read_url))
+        answer = self._parsed(content)
         at_s = self._clock.now_s()
         self._last_sequence = max(self._last_sequence, sequence_in(answer.decision))
         if moves == self._moves and not self._lock.locked():
@@ -119,6 +119,15 @@ class WebhookActuator:
     async def close(self) -> None:
         """Release the connections."""
         await self._client.close()
+
+    def _parsed(self, content: bytes) -> FleetAnswer:
+        where = where_of(self._client.read_url)
+        try:
+            return parse_fleet(content, where=where)
+        except Malformed:
+            if not self._client.shows_secrets(content.decode("utf-8", errors="replace")):
+                raise
+        raise Malformed(f"{where} answered with words that hold our secrets, not shown here")
 
     def _note(self, seen: _Seen) -> None:
         self._seen = seen

@@ -103,6 +103,8 @@ class WebhookClient:
         self._options = options
         self._clock = clock
         self._chance = chance or secrets.SystemRandom().random
+        # The key that the last request was signed with.
+        self._sent = ""
         # Until when the receiver asked to be left alone, by method.
         self._quiet_until_s: dict[str, float] = {}
         # Proxies and .netrc of the environment are for the way out, not for the cluster's own services.
@@ -167,7 +169,7 @@ class WebhookClient:
             await self._clock.sleep(left_s)
 
     async def _send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        secret = self._secret()
+        self._sent = secret = self._secret()
         signed = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
         if secret:
             signed[SIGNATURE_HEADER] = signature_of(body, secret=secret, at_unix_s=int(self._clock.wall_s()))
@@ -239,6 +241,10 @@ class WebhookClient:
         if not secret:
             raise Unreachable(f"webhook.secret_file {path} is empty; expected the key of the signature")
         return secret
+
+    def shows_secrets(self, text: str) -> bool:
+        """Tell whether the receiver's words hold a secret that it was sent."""
+        return self._masked(text, self._sent) != text
 
     def _masked(self, text: str, secret: str) -> str:
         for word in (secret, *self._options.http().secrets()):

@@ -463,6 +463,18 @@ async def test_no_secret_is_in_an_error_a_log_or_a_representation(receiver: Rece
     assert len(shown) < 2000
 
 
+@pytest.mark.parametrize("word", [KEY, TENANT])
+async def test_no_secret_is_in_the_error_about_a_body_that_echoes_it(
+    receiver: Receiver, planner: Open, word: str
+) -> None:
+    receiver.replies.append(Reply(status=200, text=f"got {word}"))
+
+    with pytest.raises(Malformed, match="hold our secrets, not shown") as caught:
+        await planner(headers=(("X-Tenant", TENANT),)).read()
+
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
 @pytest.mark.parametrize(
     ("options", "key"),
     [
