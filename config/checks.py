@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from config.catalog import value_of
 from config.places import unusable
 from config.problems import Origin, OriginKind, Problem
-from config.sections import ActuatorKind, SourceKind, WebhookSettings
+from config.sections import ActuatorKind, ScrapeSettings, SourceKind, WebhookSettings
 from config.settings import PoolSettings, Settings
 from config.units import format_duration, quoted
 
@@ -21,6 +21,8 @@ _NEEDS = (
     ("prometheus.client_key_file", "prometheus.client_cert_file"),
     ("prometheus.username", "prometheus.password"),
     ("prometheus.password", "prometheus.username"),
+    ("etcd.client_cert_file", "etcd.client_key_file"),
+    ("etcd.client_key_file", "etcd.client_cert_file"),
     ("etcd.username", "etcd.password"),
     ("etcd.password", "etcd.username"),
 )
@@ -225,12 +227,24 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"interval is {format_duration(settings.interval)}, shorter than four scrape intervals of"
             f" {format_duration(server.scrape_interval)}: each window holds few samples; lengthen interval"
         )
+    if settings.source is SourceKind.SCRAPE:
+        yield from _scrape_risks(settings.scrape)
     if settings.actuator is ActuatorKind.WEBHOOK:
         yield from _webhook_risks(settings.webhook)
     for setting, is_plugin, name in _plugin_choices(settings):
         if name is not None and not is_plugin:
             yield f"plugin.{setting} is set, but {setting} is not plugin: '{quoted(name)}' is not used"
     yield from _unlikely(settings)
+
+
+def _scrape_risks(scrape: ScrapeSettings) -> Iterator[str]:
+    if not scrape.verify_tls:
+        yield (
+            "scrape.verify_tls is false: ANYBODY ON THE NETWORK CAN POSE AS THE FRONTENDS;"
+            " set scrape.ca_file instead"
+        )
+    if (scrape.token_file is not None or scrape.headers) and any(_is_bare(url) for url in scrape.urls):
+        yield "scrape.urls has http:// and not on this machine: credentials travel unencrypted; use https://"
 
 
 def _webhook_risks(webhook: WebhookSettings) -> Iterator[str]:

@@ -17,7 +17,11 @@ _FILES = (
     "prometheus.ca_file",
     "prometheus.client_cert_file",
     "prometheus.client_key_file",
+    "scrape.token_file",
+    "scrape.ca_file",
     "etcd.ca_file",
+    "etcd.client_cert_file",
+    "etcd.client_key_file",
     "webhook.secret_file",
     "webhook.ca_file",
 )

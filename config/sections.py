@@ -134,6 +134,20 @@ class ScrapeSettings(BaseModel):
         default=(), description="Addresses of the metrics pages, for example http://frontend:8000/metrics."
     )
     timeout: PositiveDuration = Field(default=2.0, description="Longest wait for one page.")
+    token_file: Text | None = Field(
+        default=None,
+        description="File with the bearer token, read again when it changes so that it can rotate.",
+    )
+    headers: SecretMap = Field(
+        default_factory=dict, description="Headers sent with each request; their values are kept secret."
+    )
+    ca_file: Text | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the pages' certificates; null takes the usual.",
+    )
+    verify_tls: bool = Field(
+        default=True, description="Check the servers' certificates. Turn off in tests only."
+    )
 
 
 class EtcdSettings(BaseModel):
@@ -147,6 +161,12 @@ class EtcdSettings(BaseModel):
     ca_file: Text | None = Field(
         default=None,
         description="PEM file of the authorities that sign the members' certificates; null takes the usual.",
+    )
+    client_cert_file: Text | None = Field(
+        default=None, description="PEM file of our own certificate (mutual TLS)."
+    )
+    client_key_file: Text | None = Field(
+        default=None, description="PEM file of our own private key (mutual TLS)."
     )
     timeout: PositiveDuration = Field(default=5.0, description="Longest wait for one answer of etcd.")
     max_wait: PositiveDuration = Field(

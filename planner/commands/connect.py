@@ -68,16 +68,22 @@ def _prometheus(loaded: Loaded, clock: Clock) -> MetricsSource:
 
 
 def _scrape(loaded: Loaded, clock: Clock) -> MetricsSource:
-    settings = loaded.settings
+    settings, scrape = loaded.settings, loaded.settings.scrape
     return ScrapeSource(
-        settings.scrape.urls,
+        scrape.urls,
         dialect=load_dialect(settings.prometheus.dialect),
         scope=_scope(loaded),
         clock=clock,
         options=ScrapeOptions(
             percentile_ratio=settings.targets.percentile_ratio or _SHOWN_PERCENTILE_RATIO,
             observe_timeout_s=settings.deadline_s,
-            http=HttpOptions(query_timeout_s=settings.scrape.timeout),
+            http=HttpOptions(
+                query_timeout_s=scrape.timeout,
+                token_file=_path(scrape.token_file),
+                headers=tuple((name, value.get_secret_value()) for name, value in scrape.headers.items()),
+                ca_file=_path(scrape.ca_file),
+                verify_tls=scrape.verify_tls,
+            ),
         ),
     )
 
@@ -89,6 +95,8 @@ def _etcd(settings: Settings, clock: Clock) -> Actuator:
         username=etcd.username or "",
         password=etcd.password.get_secret_value() if etcd.password else "",
         ca_file=etcd.ca_file or "",
+        cert_file=etcd.client_cert_file or "",
+        key_file=etcd.client_key_file or "",
         timeout_s=etcd.timeout,
     )
     target = EtcdTarget(

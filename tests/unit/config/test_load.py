@@ -204,6 +204,7 @@ def test_the_deadline_is_a_share_of_the_interval_unless_set(least: dict[str, obj
     assert load(flags={**least, "deadline": "3s"}, environment={}).settings.deadline_s == 3.0
 
 
+_SCRAPE = {"source": "scrape", "scrape.urls": "https://a.test/metrics"}
 _WEBHOOK = {"actuator": "webhook"}
 _SIGNED = {**_WEBHOOK, "webhook.url": "https://a.test", "webhook.secret": "key"}
 
@@ -217,6 +218,8 @@ _SIGNED = {**_WEBHOOK, "webhook.url": "https://a.test", "webhook.secret": "key"}
         ({"look_interval": "30s"}, "there will be no looks"),
         ({"actuate": "true"}, "no real engine is scaled"),
         ({"targets.ttft": "10ms"}, "check that they are not swapped"),
+        ({**_SCRAPE, "scrape.verify_tls": "false"}, "CAN POSE AS THE FRONTENDS"),
+        ({**_SCRAPE, "scrape.headers": '{"X-Tenant": "a"}', "scrape.urls": "http://a.test"}, "unencrypted"),
         ({**_WEBHOOK, "webhook.url": "https://a.test"}, "requests are not signed"),
         ({**_SIGNED, "webhook.verify_tls": "false"}, "CAN POSE AS THE ORCHESTRATOR"),
         ({**_SIGNED, "webhook.url": "http://a.test"}, "webhook.url is http://"),
