@@ -1,7 +1,8 @@
 """How do the board and the records become a Prometheus page?
 
 Gauges are read from the board at each scrape (`planner.serving.gauges`); counters grow with the records
-(`planner.serving.counters`). Everything is in a registry of its own, so that embedding Setpoint changes
+(`planner.serving.counters`). Dynamo's series are there too, under Dynamo's names
+(`planner.serving.dynamo_series`). Everything is in a registry of its own, so that embedding Setpoint changes
 nobody else's page.
 """
 
@@ -12,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from planner.serving.counters import COUNTERS, DURATION, ERRORS, JOURNAL_ERRORS, SKIPPED, Counters
+from planner.serving.dynamo_series import DynamoSeries
 from planner.serving.gauges import GAUGES
 from planner.serving.records import Record
 from planner.serving.series import Gauge
@@ -31,13 +33,16 @@ class Metrics:
     def __init__(self, board: StatusBoard, *, has_process: bool = True) -> None:
         self.registry = CollectorRegistry()
         self._counters = Counters(self.registry, target=board.target)
+        self._dynamo = DynamoSeries(board)
         self.registry.register(_Gauges(board))
+        self.registry.register(self._dynamo)
         if has_process:
             ProcessCollector(registry=self.registry)
 
     def take(self, record: Record) -> None:
         """Count a record."""
         self._counters.take(record)
+        self._dynamo.take(record)
 
     def skipped(self, ticks: int = 1) -> None:
         """Count ticks that an overrun swallowed."""
