@@ -18,6 +18,7 @@ from planner.mind import Mind
 from planner.parts import Change, Pace, Parts
 from planner.serving.records import Reloaded, Started, Stopped
 from planner.turn import Slot, Turn
+from planner.warm import WarmUp
 
 __all__ = ["Change", "Daemon", "Pace", "Parts"]
 
@@ -40,6 +41,7 @@ class Daemon:
         parts: The outside world.
         pace: When to do what.
         reload: Reads the settings again; raises ConfigError where they cannot be used.
+        warm_up: Teaches the mind the past before the first step; None starts cold.
     """
 
     def __init__(
@@ -49,17 +51,18 @@ class Daemon:
         pace: Pace,
         *,
         reload: Callable[[], Change] | None = None,
+        warm_up: WarmUp | None = None,
     ) -> None:
         self._mind = mind
         self._parts, self._desk, self._clock = parts, parts.desk, parts.clock
         self._turn = Turn(mind, parts)
         self._pace = pace
-        self._reload = reload
+        self._reload, self._warm_up = reload, warm_up
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
         self._cause = "the loop ended unasked"
         self._due_s = self._clock.now_s() + pace.interval_s
-        self._is_busy = False
+        self._is_busy = self._is_open = False
 
     def stop(self, cause: str) -> None:
         """End the loop after the step in progress; may be called from a signal handler."""
@@ -87,7 +90,6 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until `stop` is called."""
-        self._desk.take(self.opening())
         loop = asyncio.ensure_future(self._loop())
         stop = asyncio.ensure_future(self._until_stopped())
         try:
@@ -103,6 +105,7 @@ class Daemon:
         for task in (loop, stop):
             task.cancel()
         await asyncio.wait({loop, stop}, timeout=_CANCEL_S)
+        self._open()
         parts = (self._parts.source, self._parts.actuator, self._mind)
         closings = (attempt(partial(_close, part)) for part in parts)
         for error in await asyncio.gather(*closings):
@@ -121,12 +124,29 @@ class Daemon:
         await self._stop.wait()
 
     async def _loop(self) -> None:
-        start_s = self._clock.now_s()
+        start_s = await self._begin()
         self._due_s = start_s + self._pace.interval_s
         await self._step(StepKind.LOOK)
         while not self._stop.is_set():
             await self._keep_rate(start_s)
             start_s = self._clock.now_s()
+
+    async def _begin(self) -> float:
+        """Learn the past; return the time from which ticks come at each interval."""
+        start_s = self._clock.now_s()
+        if self._warm_up is not None:
+            begun = await attempt(self._warm_up.begin)
+            if isinstance(begun, BaseException):
+                tell(self._desk, "warm_up", begun)
+            else:
+                start_s = begun
+        self._open()
+        return start_s
+
+    def _open(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            self._desk.take(self.opening())
 
     async def _keep_rate(self, start_s: float) -> None:
         """Tick at one rate, until a reload brings another."""
@@ -136,6 +156,8 @@ class Daemon:
             await self._look_until_due(pace)
             if self._pace.interval_s != pace.interval_s:
                 return
+            if self._warm_up is not None:
+                await self._safely(partial(self._warm_up.again, due_s=self._due_s))
             self._due_s += pace.interval_s
             await self._step(StepKind.TICK)
             # A tick that is due just now is not missed yet.

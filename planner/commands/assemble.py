@@ -1,5 +1,6 @@
 """Putting a daemon together from settings: the one place where settings meet connectors."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -14,12 +15,18 @@ from planner.commands.curves import finish, profile_of, sampling_of
 from planner.commands.version import version
 from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
+from planner.forecasting.trace import read_trace
 from planner.mind import ForesightOptions, Mind
+from planner.past import kept_intervals
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
 from planner.serving.records import Started
 from planner.serving.status import StatusBoard
+from planner.warm import WarmUp, WarmUpOptions
+
+# The newest of a trace; that many half minutes are a week.
+_TRACE_INTERVALS = 20_000
 
 
 def believable(settings: Settings) -> Settings:
@@ -50,7 +57,33 @@ def pace_of(settings: Settings) -> Pace:
 
 def foresight_options_of(settings: Settings) -> ForesightOptions:
     """Return where models are fitted, and how long a tick waits for them."""
-    return ForesightOptions(process=settings.forecast.process, deadline_s=settings.forecast.fit_deadline)
+    return ForesightOptions(
+        process=settings.forecast.process,
+        deadline_s=settings.forecast.fit_deadline,
+        least_intervals=_warm_up_intervals(settings),
+    )
+
+
+def warm_up_options_of(settings: Settings) -> WarmUpOptions:
+    """Return what is learned at the start.
+
+    Raises:
+        ConfigError: If there is a trace and it cannot be used.
+    """
+    trace, journal = settings.forecast.warm_up_trace, settings.journal.path
+    older = read_trace(Path(trace), interval_s=settings.interval) if trace else ()
+    return WarmUpOptions(
+        intervals=_warm_up_intervals(settings),
+        journal=Path(journal) if journal else None,
+        trace=older[-_TRACE_INTERVALS:],
+    )
+
+
+def _warm_up_intervals(settings: Settings) -> int:
+    asked_s = settings.forecast.warm_up
+    if asked_s is None:
+        return kept_intervals(forecast_policy_from(settings))
+    return math.ceil(asked_s / settings.interval)
 
 
 def daemon_of(
@@ -64,9 +97,10 @@ def daemon_of(
     """Make the daemon and its desk around given connectors.
 
     Raises:
-        ConfigError: If the journal cannot be written or the predictor is not known.
+        ConfigError: If the journal cannot be written, the predictor is not known, or the trace is no trace.
     """
     settings = believable(loaded.settings)
+    warm_up = warm_up_options_of(settings)
     mind = Mind(
         policy_from(settings, profile),
         forecast_policy_from(settings),
@@ -85,7 +119,13 @@ def daemon_of(
         board=board, journal=_journal(settings, head), logger=get_logger(), explain=explain, headline=headline
     )
     parts = Parts(source=source, actuator=actuator_of(mind.policy.pools), desk=desk, clock=clock)
-    daemon = Daemon(mind, parts, pace_of(settings), reload=_Reloader(loaded))
+    daemon = Daemon(
+        mind,
+        parts,
+        pace_of(settings),
+        reload=_Reloader(loaded),
+        warm_up=WarmUp(mind, parts, warm_up),
+    )
     daemons.append(daemon)
     return daemon, desk
 
@@ -124,6 +164,11 @@ class _Reloader:
         kept = [name for name in self._FIXED if getattr(settings, name) != getattr(before, name)]
         if settings.targets.percentile != before.targets.percentile:
             kept.append("targets.percentile")  # the source was told at the start which quantile to read
+        kept.extend(
+            f"forecast.{name}"
+            for name in ("warm_up", "warm_up_trace")
+            if getattr(settings.forecast, name) != getattr(before.forecast, name)
+        )
         if kept:
             get_logger().warning("some changed settings take effect at the next start only", settings=kept)
         return Change(
