@@ -30,6 +30,19 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What the user should know of one of Dynamo's keys.
+
+    Attributes:
+        text: One line.
+        settled_by: The setting that makes it pointless if a stronger source gives it; empty if none does.
+    """
+
+    text: str
+    settled_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """What one source gives.
 
@@ -37,10 +50,10 @@ class Layer:
         values: By dotted key.
         problems: What is wrong with it.
         translations: What became of Dynamo's variables or keys, in the order of the source.
-        notes: What has no counterpart here, or another meaning, one line each.
+        notes: What has no counterpart here, or another meaning.
     """
 
     values: Mapping[str, Given]
     problems: tuple[Problem, ...] = ()
     translations: tuple[Translation, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()

@@ -161,7 +161,7 @@ def _load(request: Request) -> Loaded:
         file=file,
         dgdr=dgdr,
         translations=tuple(one for layer in layers for one in layer.translations),
-        notes=tuple(note for layer in layers for note in layer.notes),
+        notes=_notes(layers, origins),
         request=request,
     )
 
@@ -192,6 +192,17 @@ def _merged(layers: tuple[Layer, ...]) -> tuple[dict[str, Given], list[Problem]]
         given |= layer.values
         problems += layer.problems
     return given, problems
+
+
+def _notes(layers: tuple[Layer, ...], origins: Mapping[str, Origin]) -> tuple[str, ...]:
+    """Return what is still worth telling: a note is not, once something stronger settles it."""
+    weak = {OriginKind.DEFAULT, OriginKind.DGDR}
+    return tuple(
+        note.text
+        for layer in layers
+        for note in layer.notes
+        if not note.settled_by or origins[note.settled_by].kind in weak
+    )
 
 
 def _derive_namespace(given: dict[str, Given]) -> None:

@@ -161,7 +161,9 @@ def _run(given: Given) -> int:
     help="Watch Setpoint scale a simulated fleet; needs nothing else.",
     epilog=epilog("demo"),
 )
+@takes_settings(())
 def _demo(
+    given: Given,
     *,
     speed: Annotated[str, typer.Option(metavar="FACTOR", help="Simulated seconds per real second.")] = "30",
     duration: Annotated[
@@ -179,6 +181,7 @@ def _demo(
         port=None if port is None else whole("--port", port, least=0, most=65535),
         seed=whole("--seed", seed, least=0, most=2**31),
         is_plain=plain,
+        given=given,
     )
     return _code(_lazily("demo", "run_demo")(request))
 

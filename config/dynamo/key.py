@@ -28,6 +28,7 @@ class Key:
         predictor: The only predictor that uses it; empty if all do.
         is_switch: Whether it is an argument without a value.
         absent: What is to be told when the key is absent.
+        settled_by: The setting that makes that pointless if it is given elsewhere.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Key:
     predictor: str = ""
     is_switch: bool = False
     absent: str = ""
+    settled_by: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def _minimum(*pools: str) -> Translate:
 def _budget(value: object) -> Meant:
     gpus = whole(value, least=-1)
     if gpus < 0:
-        return Meant(note="-1 is no limit, and Setpoint always has one: set budget_gpus (--budget)")
+        note = "-1 is no limit, and Setpoint always has one: set budget_gpus (--budget)"
+        return Meant(note=note, settled_by="budget_gpus")
     return Meant(settings={"budget_gpus": gpus})
 
 
@@ -51,9 +52,11 @@ def _environment(value: object) -> Meant:
     where = chosen(value, ("kubernetes", "virtual", "global-planner"))
     if where == "virtual":
         return Meant(settings={"actuator": "etcd"})
-    if where == "kubernetes":
-        return Meant(note="this version does not write to Kubernetes; see the setting actuator")
-    return Meant(note="there is no counterpart of the global planner; see the setting actuator")
+    note = {
+        "kubernetes": "this version does not write to Kubernetes; see the setting actuator",
+        "global-planner": "there is no counterpart of the global planner; see the setting actuator",
+    }[where]
+    return Meant(note=note, settled_by="actuator")
 
 
 def _mode(value: object) -> Meant:
@@ -161,6 +164,7 @@ _TABLE = (
             "is absent: Dynamo's planner would scale, Setpoint only advises until it is told to;"
             " set actuate: true (--actuate)"
         ),
+        settled_by="actuate",
     ),
     Key(name="environment", translate=_environment, default="kubernetes"),
     Key(name="namespace", translate=text("dynamo.namespace")),

@@ -12,7 +12,7 @@ from config.dynamo.spelling import key_of, nearest_key, spelled
 from config.dynamo.values import Meant, Untranslatable
 from config.dynamo.variables import VARIABLES
 from config.fields import shown
-from config.layers import Given, Layer, Translation
+from config.layers import Given, Layer, Note, Translation
 from config.problems import Origin, OriginKind, Problem
 from config.units import quoted
 
@@ -46,11 +46,11 @@ def manifest_layer(found: Found) -> Layer:
         if one is not None:
             _take(key, one, found, sheet, predictor=predictor)
         elif key.absent:
-            sheet.notes.append(f"{_in_manner_of(found, key)} {key.absent}")
+            sheet.tell(f"{_in_manner_of(found, key)} {key.absent}", settled_by=key.settled_by)
         if one is None and _is_read(key, predictor):
             _take_default(key, found, sheet)
     if found.planner is None:
-        sheet.notes.append(f"{found.file}: there is no planner section; Dynamo's defaults hold")
+        sheet.tell(f"{found.file}: there is no planner section; Dynamo's defaults hold")
     return sheet.layer()
 
 
@@ -61,14 +61,17 @@ class _Sheet:
     values: dict[str, Given] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     translations: list[Translation] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def take(self, meant: Meant, *, said: str, origin: Origin) -> None:
         self.values |= {key: Given(value=value, origin=origin) for key, value in meant.settings.items()}
         if meant.settings:
             self.translations.append(Translation(origin=origin, said=said, keys=tuple(meant.settings)))
         if meant.note:
-            self.notes.append(f"{said} – {meant.note}")
+            self.tell(f"{said} – {meant.note}", settled_by=meant.settled_by)
+
+    def tell(self, text: str, *, settled_by: str = "") -> None:
+        self.notes.append(Note(text=text, settled_by=settled_by))
 
     def layer(self) -> Layer:
         return Layer(
@@ -98,7 +101,7 @@ def _known(found: Found, sheet: _Sheet) -> Iterator[tuple[str, Written]]:
         elif seen[key.name][0] is section:
             sheet.problems.append(_twice(one, seen[key.name][1], found))
         else:
-            sheet.notes.append(f"sla.{quoted(one.name)} – {seen[key.name][1].name} is set too, and wins")
+            sheet.tell(f"sla.{quoted(one.name)} – {seen[key.name][1].name} is set too, and wins")
 
 
 def _unknown(one: Written, section: Section, found: Found) -> Problem:
@@ -150,7 +153,7 @@ def _is_read(key: Key, predictor: str) -> bool:
 def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str) -> None:
     value = one.value
     if isinstance(value, str) and _OF_THE_POD.search(value):
-        sheet.notes.append(f"{quoted(one.name)} – it is a variable of the pod, so it is not taken")
+        sheet.tell(f"{quoted(one.name)} – it is a variable of the pod, so it is not taken")
         return
     try:
         meant = key.translate(value)
@@ -164,7 +167,7 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
     if _is_read(key, predictor):
         sheet.take(meant, said=said, origin=_origin(one, found))
     else:
-        sheet.notes.append(f"{said} – only the predictor {key.predictor} uses it, and this is {predictor}")
+        sheet.tell(f"{said} – only the predictor {key.predictor} uses it, and this is {predictor}")
 
 
 def _said(one: Written, meant: Meant) -> str:

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from io import StringIO
 
 from config.clock import Clock, ScaledClock, SystemClock
+from config.errors import ConfigError
 from config.load import Loaded, load
 from connectors.base import MetricsSource
 from planner.commands.assemble import configure_log, daemon_of
 from planner.commands.connect import source_of
 from planner.commands.curves import profile_of
-from planner.commands.run import obey_signals
+from planner.commands.flags import Given
+from planner.commands.loading import settings_of
+from planner.commands.run import obey_signals, say
 from planner.commands.screen import Screen
 from planner.daemon import Daemon
 from planner.serving.desk import Desk
@@ -37,6 +40,7 @@ class DemoRequest:
         port: Port of the daemon's own HTTP server; None takes a free one.
         seed: Chooses the simulated arrivals.
         is_plain: Print one line per tick instead of drawing.
+        given: The user's own settings, in a file or a manifest of Dynamo's.
     """
 
     speed_ratio: float = 30.0
@@ -44,17 +48,38 @@ class DemoRequest:
     port: int | None = None
     seed: int = 1
     is_plain: bool = False
+    given: Given | None = None
 
 
-def demo_settings(metrics_url: str, scenario: Scenario, *, port: int) -> Loaded:
-    """Return the settings of the demo's daemon, as a settings file would give them."""
-    flags: dict[str, object] = {
+def demo_settings(metrics_url: str, scenario: Scenario, *, port: int, given: Given | None = None) -> Loaded:
+    """Return the settings of the demo's daemon, as a settings file would give them.
+
+    Args:
+        metrics_url: Where the simulated frontend shows its metrics.
+        scenario: The world.
+        port: Port of the daemon's own HTTP server; 0 takes a free one.
+        given: The user's own settings, which win over the demo's targets, budget, interval and predictor.
+
+    Raises:
+        ConfigError: If the user's settings cannot be used.
+    """
+    own = given or Given(values={})
+    base, wiring = _taste(scenario), _wiring(metrics_url, port=port)
+    flags, _ = settings_of(own)
+    if taken := [key for key in flags if key in wiring]:
+        raise ConfigError(f"{taken[0]} is the demo's own", key="--set", hint="leave it out")
+    if own != Given(values={}):
+        base |= {"log.level": "info"}
+    return load(flags=flags | wiring, environment={}, file=own.file, dgdr=own.dgdr, base=base)
+
+
+def _taste(scenario: Scenario) -> dict[str, object]:
+    """Return what a user may want otherwise."""
+    return {
         "interval": "30s",
         "look_interval": "5s",
         "startup": f"{scenario.startup_s:g}s",
-        "actuate": "true",
         "budget_gpus": str(BUDGET_GPUS),
-        "profile": "embedded",
         "targets.ttft": f"{scenario.targets.ttft_s * 1000:g}ms",
         "targets.itl": f"{scenario.targets.itl_s * 1000:g}ms",
         "pools.prefill.scale_down_window": "3m",
@@ -62,6 +87,15 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int) -> Loaded:
         # A day in an hour climbs steeply: sized for what the load reaches while an engine starts.
         "forecast.predictor": "kalman",
         "sizing.quantile": "0.95",
+        "log.level": "warning",
+    }
+
+
+def _wiring(metrics_url: str, *, port: int) -> dict[str, object]:
+    """Return what joins the daemon to the simulated fleet."""
+    return {
+        "actuate": "true",
+        "profile": "embedded",
         "source": "scrape",
         # The simulated fleet is nobody's settings; it is handed over below.
         "actuator": "plugin",
@@ -69,10 +103,10 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int) -> Loaded:
         "scrape.urls": [metrics_url],
         "prometheus.model": EMBEDDED_MODEL,
         "dynamo.namespace": "demo",
+        "http.enabled": "true",
+        "http.bind": "127.0.0.1",
         "http.port": str(port),
-        "log.level": "warning",
     }
-    return load(flags=flags, environment={})
 
 
 def run_demo(request: DemoRequest) -> int:
@@ -88,9 +122,10 @@ async def _demo(request: DemoRequest) -> int:
     world = embedded_world(scenario, clock=clock)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serve(world))
-        loaded = demo_settings(url, scenario, port=request.port or 0)
+        loaded = demo_settings(url, scenario, port=request.port or 0, given=request.given)
         # What is drawn would be torn by log lines; its reasons say the same.
         configure_log(loaded.settings, stream=sys.stderr if request.is_plain else StringIO(), clock=clock)
+        say(loaded)
         daemon, desk = _daemon(loaded, world, clock=clock, source=source_of(loaded, clock=clock))
         server = await desk.serve(host="127.0.0.1", port=loaded.settings.http.port)
         stack.push_async_callback(server.stop)

@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint demo",
         "setpoint demo --speed 60 --duration 2m",
         "setpoint demo --plain --port 9085",
+        "setpoint demo --plain --dgdr deploy.yaml",
     ),
     "plan": (
         "setpoint plan --profile embedded --rate 12 --isl 2000 --osl 300 --ttft 300ms --itl 20ms",

@@ -156,17 +156,6 @@ _FORECAST_NAMES = ("--prometheus", "--model", "--namespace")
 FORECAST_FLAGS = tuple(flag for flag in FLAGS if flag.name in _FORECAST_NAMES)
 ALL_FLAGS = tuple({flag.name: flag for flag in (*FLAGS, *PLAN_FLAGS)}.values())
 _REPEATED = frozenset({"--scrape"})
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="File of settings, YAML or TOML.")
-]
-DynamoFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--dgdr",
-        metavar="FILE",
-        help="Dynamo's manifest: its planner's settings hold where nothing else sets them.",
-    ),
-]
 _SWITCHES = frozenset({"--actuate/--advise"})
 
 
@@ -231,11 +220,14 @@ def _parameter(flag: Flag) -> inspect.Parameter:
 
 
 def _file_parameter() -> inspect.Parameter:
-    return _keyword("config", ConfigFile)
+    option = typer.Option("--config", "-c", metavar="FILE", help="File of settings, YAML or TOML.")
+    return _keyword("config", Annotated[Path | None, option])
 
 
 def _dgdr_parameter() -> inspect.Parameter:
-    return _keyword("dgdr", DynamoFile)
+    meaning = "Dynamo's manifest: its planner's settings hold where nothing else sets them."
+    option = typer.Option("--dgdr", metavar="FILE", help=meaning)
+    return _keyword("dgdr", Annotated[Path | None, option])
 
 
 def _pairs_parameter() -> inspect.Parameter:

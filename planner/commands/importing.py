@@ -33,7 +33,7 @@ def imported(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     secrets = tuple(
         f"{key} is not written here; set {_kept_in(key)}" for key in layer.values if entries()[key].is_secret
     )
-    return as_file(found, layer), (*layer.notes, *secrets)
+    return as_file(found, layer), (*(note.text for note in layer.notes), *secrets)
 
 
 def _found(words: tuple[str, ...]) -> Found:

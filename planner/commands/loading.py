@@ -9,19 +9,20 @@ from config.units import quoted
 from planner.commands.flags import ALL_FLAGS, Given
 
 
-def load_given(given: Given, *, require: bool = True) -> Loaded:
+def load_given(given: Given, *, require: bool = True, base: Mapping[str, object] | None = None) -> Loaded:
     """Load the settings of a command line.
 
     Args:
         given: What the command line says.
         require: As in `config.load.load`.
+        base: As in `config.load.load`.
 
     Raises:
         ConfigError: If anything is wrong; it names flags as the user wrote them.
     """
     flags, names = settings_of(given)
     try:
-        return load(flags=flags, file=given.file, dgdr=given.dgdr, require=require)
+        return load(flags=flags, file=given.file, dgdr=given.dgdr, base=base, require=require)
     except ConfigError as error:
         raise _in_flags(error, names) from None
 

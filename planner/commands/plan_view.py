@@ -1,12 +1,11 @@
 """How is a plan asked for on the command line, and how does it read?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from config.load import Loaded
 from config.policies import policy_from
 from config.policy import Solver, Targets
-from config.sources import env_layer, file_layer, process_environment
+from config.problems import OriginKind
 from planner.commands.curves import profile_of
 from planner.commands.flags import Format, Given
 from planner.commands.loading import load_given
@@ -85,25 +84,10 @@ def requested(given: Given, point: Point) -> PlanRequest:
         ConfigError: If the point, a setting or the profile cannot be used.
     """
     demand = point.demand()
-    is_budgeted = "--budget" in given.values or any(
-        pair.partition("=")[0].strip() == "budget_gpus" for pair in given.pairs
-    )
-    loaded = load_given(given if is_budgeted else _unlimited(given))
-    if not is_budgeted and _is_set_elsewhere("budget_gpus", loaded):
-        loaded, is_budgeted = load_given(given), True
+    loaded = load_given(given, base={"budget_gpus": _STAND_IN_BUDGET})
+    is_budgeted = loaded.origins["budget_gpus"].kind is not OriginKind.DEFAULT
     policy = policy_from(loaded.settings, profile_of(loaded.settings))
     return PlanRequest(policy=policy, demand=demand, is_budgeted=is_budgeted)
-
-
-def _unlimited(given: Given) -> Given:
-    return replace(given, values={**given.values, "--budget": _STAND_IN_BUDGET})
-
-
-def _is_set_elsewhere(key: str, loaded: Loaded) -> bool:
-    layers = [env_layer(process_environment())]
-    if loaded.file is not None:
-        layers.append(file_layer(loaded.file))
-    return any(key in layer.values for layer in layers)
 
 
 def document(plan: Plan) -> dict[str, object]:

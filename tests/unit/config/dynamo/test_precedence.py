@@ -128,3 +128,11 @@ def test_values_of_an_embedding_program_are_weaker_than_a_manifest(request_file:
 
     assert (loaded.settings.budget_gpus, loaded.settings.startup) == (4, 90.0)
     assert str(loaded.origins["startup"]) == "default"
+
+
+def test_a_note_that_a_stronger_source_settles_is_not_told(request_file: Path) -> None:
+    told = load(dgdr=request_file, environment={}).notes
+    settled = load(dgdr=request_file, environment={}, flags={"actuate": "true", "actuator": "etcd"}).notes
+
+    assert [note.partition(" ")[0] for note in told] == ["plannerNoOperation", "plannerEnvironment:"]
+    assert settled == ()
