@@ -16,6 +16,7 @@ from pathlib import Path
 
 from config.clock import SystemClock
 from config.policy import ForecastPolicy
+from config.process import keep_small
 from planner.commands.forecast import steps_of
 from planner.forecasting.apart import Failed, Job, walk_apart
 from planner.forecasting.evaluation import Score, Series, Walked, score_of, walk
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only traces whose name holds this")
     parser.add_argument("--write", action="store_true", help=f"into {PAGE.name}")
     given = parser.parse_args()
+    keep_small()
     traces = [path for path in sorted(given.traces.glob("*.jsonl.gz")) if given.only in path.name]
     found = asyncio.run(measure(traces, given.predictors))
     lines = [*overall(found, given.predictors), "", *errors(found, given.predictors)]

@@ -7,11 +7,13 @@ forecasts one interval; farther ones are the same model asked for more.
 
 import math
 import warnings
-
-from pmdarima import ARIMA, auto_arima
+from typing import TYPE_CHECKING
 
 from predictors.base import SeriesForecast
 from predictors.series import IdleSkip
+
+if TYPE_CHECKING:
+    from pmdarima import ARIMA
 
 _LEAST_POINTS = 5
 
@@ -52,7 +54,7 @@ class DynamoArima:
         found = [math.expm1(min(value, 600.0)) if self._is_log else value for value in raw]
         return [max(0.0, value) if math.isfinite(value) else self._points[-1] for value in found]
 
-    def _learned(self) -> ARIMA:
+    def _learned(self) -> "ARIMA":
         if self._model is None:
             self._model = _chosen(self._points)
             if self._model.order[0] == self._model.order[2] == 0:
@@ -64,5 +66,7 @@ class DynamoArima:
         return self._model
 
 
-def _chosen(values: list[float]) -> ARIMA:
+def _chosen(values: list[float]) -> "ARIMA":
+    from pmdarima import auto_arima
+
     return auto_arima(values, suppress_warnings=True, error_action="ignore")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench.dynamo_arima import DynamoArima
 
-SEQUENCES = ("ramp", "step_up", "bursty", "isl_like")
+SEQUENCES = ("ramp", "bursty")
 
 
 @pytest.mark.slow
