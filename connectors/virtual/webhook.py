@@ -3,9 +3,9 @@
 The messages are in `connectors.virtual.webhook_protocol`, and docs/webhook.md has them for whoever answers.
 
 A *wish* is what was asked for last. It keeps its decision, and so its idempotency key and its body, through
-all attempts and all later calls that ask for the same, until something else is asked for, or until it was
-accepted and a later read shows other counts: then somebody changed the fleet, and a receiver that knows the
-key already would not act on it again. After a restart the fleet is read first. What it shows already is not
+all attempts and all later calls that ask for the same, until something else is asked for, until the receiver says
+no (4xx), or until it was accepted and a later read shows other counts: then somebody changed the fleet, and a
+receiver that knows the key already would not act on it again. After a restart the fleet is read first. What it shows already is not
 asked for again, and what it does not show is a new wish: counts are absolute, so carrying one out twice does
 no harm. Where the receiver names the decision that it carried out last, no later one is numbered below it.
 
@@ -166,6 +166,11 @@ class WebhookActuator:
             await self._client.post(wish.decision.body, {KEY_HEADER: wish.decision.name})
         except ObservationError as error:
             raise ActuationError(f"the decision was not handed over: {error}") from error
+        except ActuationError:
+            # A clear no ends the wish: asked again it is a new one, lest a no that was kept, or a place in the
+            # order that is too low, goes with its key for ever.
+            self._wish = None
+            raise
         finally:
             self._moves += 1
         self._wish = replace(wish, is_accepted=True)

@@ -205,6 +205,35 @@ async def test_a_fleet_that_somebody_else_changed_gets_the_same_counts_under_a_n
     assert len({post.key for post in receiver.posts}) == 2
 
 
+@pytest.mark.parametrize("status", [409, 422])
+async def test_a_clear_no_ends_a_wish(receiver: Receiver, planner: Open, status: int) -> None:
+    actuator = planner()
+    receiver.replies.append(Reply(status=status))
+    with pytest.raises(ActuationError):
+        await actuator.scale(WANTED)
+
+    await actuator.scale(WANTED)
+
+    first, second = receiver.posts
+    assert second.document["sequence"] > first.document["sequence"]
+    assert first.key != second.key
+
+
+async def test_after_a_conflict_with_another_planner_the_order_goes_on_above_it(
+    receiver: Receiver, planner: Open
+) -> None:
+    actuator = planner()
+    receiver.replies.append(Reply(status=409, text="a later decision was carried out"))
+    with pytest.raises(Conflict):
+        await actuator.scale(WANTED)
+    receiver.decision = f"{int((WALL_S + 60.0) * 1000)}-0123456789abcdef"
+    await actuator.read()
+
+    await actuator.scale(WANTED)
+
+    assert receiver.posts[-1].document["sequence"] == int((WALL_S + 60.0) * 1000) + 1
+
+
 async def test_what_was_just_read_is_not_asked_for(
     receiver: Receiver, planner: Open, clock: HurriedClock
 ) -> None:
