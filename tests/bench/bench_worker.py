@@ -35,9 +35,9 @@ def policy_of(name: str) -> ForecastPolicy:
     return ForecastPolicy(predictor=name, interval_s=30.0, startup_s=120.0)
 
 
-def day() -> Iterator[LoadInterval]:
-    """Return a load with a slow wave and noise, the same each time."""
-    chance = random.Random(1)
+def day(seed: int) -> Iterator[LoadInterval]:
+    """Return a load with a slow wave and noise; another one for each seed, as models keep their fits."""
+    chance = random.Random(seed)
     step = 0
     while True:
         wave = 20.0 + 10.0 * math.sin(step / 40.0)
@@ -102,11 +102,12 @@ async def ticks_of(way: str, name: str, past: list[LoadInterval]) -> AsyncIterat
 
 
 async def beat(late_s: list[float]) -> None:
-    """Note how late the event loop is."""
+    """Note how late the event loop is; what would have been due while it was held was late as well."""
     while True:
         due_s = CLOCK.now_s() + BEAT_S
         await CLOCK.sleep(BEAT_S)
-        late_s.append(CLOCK.now_s() - due_s)
+        held_s = CLOCK.now_s() - due_s
+        late_s.extend(held_s - missed * BEAT_S for missed in range(1 + int(held_s / BEAT_S)))
 
 
 async def held(
@@ -121,6 +122,7 @@ async def held(
         began_s = CLOCK.now_s()
         await tick(next(load))
         took_s.append(CLOCK.now_s() - began_s)
+    await CLOCK.sleep(2.0 * BEAT_S)
     beating.cancel()
     return late_s, took_s
 
@@ -129,8 +131,8 @@ async def blocking(ways: list[tuple[str, str]], *, seconds: float, past: int, co
     """Print how long the loop is held in each way."""
     row("fits", "p50 ms", "p99 ms", "max ms", "ticks", "p50 tick ms", "max tick ms")
     row(*("---",) * 7)
-    for name, way in ways:
-        load = day()
+    for seed, (name, way) in enumerate(ways):
+        load = day(seed)
         first = [next(load) for _ in range(past)]
         if way == "none":
             with busy(cores):
@@ -149,7 +151,7 @@ async def blocking(ways: list[tuple[str, str]], *, seconds: float, past: int, co
 
 async def costs(name: str, *, past: int) -> None:
     """Print what a worker costs, alone on the machine."""
-    load = day()
+    load = day(0)
     began_s = CLOCK.now_s()
     foresight = WorkerForesight(policy_of(name), clock=CLOCK, deadline_s=600.0)
     await foresight.learn([next(load)])
@@ -201,7 +203,7 @@ def row(*cells: str) -> None:
 async def measure(given: argparse.Namespace) -> None:
     """Measure everything and print it."""
     ways = [("", "none"), *((name, way) for name in HEAVY for way in given.ways)]
-    await blocking(ways, seconds=given.seconds, past=60, cores=given.cores)
+    await blocking(ways, seconds=given.seconds, past=given.before, cores=given.cores)
     sys.stdout.write("\n")
     row(
         "worker",
@@ -224,6 +226,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each way is watched")
     parser.add_argument("--cores", type=int, default=2, help="how many cores are kept busy")
     parser.add_argument("--past", type=int, default=100, help="intervals to learn before the costs are told")
+    parser.add_argument("--before", type=int, default=45, help="intervals to learn before watching")
     parser.add_argument("--ways", nargs="+", default=["worker", "inline", "thread"])
     asyncio.run(measure(parser.parse_args()))
 
