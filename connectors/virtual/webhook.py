@@ -3,11 +3,13 @@
 The messages are in `connectors.virtual.webhook_protocol`, and docs/webhook.md has them for whoever answers.
 
 A *wish* is what was asked for last. It keeps its decision, and so its idempotency key and its body, through
-all attempts and all later calls that ask for the same, until something else is asked for, until the receiver says
-no (4xx), or until it was accepted and a later read shows other counts: then somebody changed the fleet, and a
-receiver that knows the key already would not act on it again. After a restart the fleet is read first. What it shows already is not
-asked for again, and what it does not show is a new wish: counts are absolute, so carrying one out twice does
-no harm. Where the receiver names the decision that it carried out last, no later one is numbered below it.
+all attempts and all later calls that ask for the same. It ends when something else is asked for, when the
+receiver says no (4xx), and when it was accepted and a later read shows other counts: then somebody changed
+the fleet, and a receiver that knows the key already would not act on it again.
+
+After a restart the fleet is read first. What it shows already is not asked for again, and what it does not
+show is a new wish: counts are absolute, so carrying one out twice does no harm. Where the receiver names the
+decision that it carried out last, no later one is numbered below it.
 
 Nothing is sent for counts that a read of just now shows; when in doubt it is sent.
 """
@@ -167,8 +169,8 @@ class WebhookActuator:
         except ObservationError as error:
             raise ActuationError(f"the decision was not handed over: {error}") from error
         except ActuationError:
-            # A clear no ends the wish: asked again it is a new one, lest a no that was kept, or a place in the
-            # order that is too low, goes with its key for ever.
+            # A clear no ends the wish: asked again it is a new one, lest a no that was kept, or a place in
+            # the order that is too low, stays with its key for ever.
             self._wish = None
             raise
         finally:
