@@ -116,7 +116,12 @@ def daemon_of(
         clock=clock, version=version(), target=target_of(settings), advisory=not settings.actuate
     )
     desk = Desk(
-        board=board, journal=_journal(settings, head), logger=get_logger(), explain=explain, headline=headline
+        board=board,
+        journal=_journal(settings, head),
+        logger=get_logger(),
+        explain=explain,
+        headline=headline,
+        style=settings.log.format,
     )
     parts = Parts(source=source, actuator=actuator_of(mind.policy.pools), desk=desk, clock=clock)
     daemon = Daemon(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from structlog.typing import FilteringBoundLogger
 
 from planner.serving.api import Api
+from planner.serving.dynamo_log import DynamoLog
 from planner.serving.journal import Journal
 from planner.serving.metrics import Metrics
 from planner.serving.records import Actuated, Outcome, Record, Reloaded, Started, Stepped
@@ -32,6 +33,7 @@ class Desk:
         logger: Where lines go.
         explain: Renders a decision's reasons, one sentence each.
         headline: Renders a decision in one line.
+        style: The log's style; `dynamo` has the lines of Dynamo's planner.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Desk:
         logger: FilteringBoundLogger,
         explain: Explain,
         headline: Headline,
+        style: str = "console",
     ) -> None:
         self.board = board
         self.journal = journal
@@ -50,6 +53,7 @@ class Desk:
         self._logger = logger
         self._explain = explain
         self._headline = headline
+        self._dynamo = DynamoLog(logger, board, explain) if style == "dynamo" else None
 
     def take(self, record: Record) -> None:
         """Take a record: first what is known, then what is counted, written and logged."""
@@ -72,6 +76,8 @@ class Desk:
         level = logging.DEBUG if self._is_known(part, why) else logging.WARNING
         self.board.report(part, is_ok=False, detail=why)
         self.metrics.error(part)
+        if self._dynamo is not None and self._dynamo.told_trouble(level, part, why):
+            return
         self._logger.log(level, "trouble", part=part, error=type(error).__name__, why=why)
 
     def waiting(self, part: str, why: str) -> None:
@@ -109,6 +115,8 @@ class Desk:
 
         server = Server(self.api, host=host, port=port)
         await server.start()
+        if self._dynamo is not None:
+            self._dynamo.told_port(server.port)
         self._logger.info("serving", url=server.url)
         return server
 
@@ -131,6 +139,8 @@ class Desk:
             self.worked("journal")
 
     def _log(self, record: Record) -> None:
+        if self._dynamo is not None and self._dynamo.told(record):
+            return
         if isinstance(record, Stepped):
             log_step(self._logger, record, explain=self._explain, headline=self._headline)
         elif isinstance(record, Actuated):

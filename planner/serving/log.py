@@ -61,7 +61,7 @@ def configure(
 
     Args:
         level: The least severity that is shown: debug, info, warning, error.
-        style: `console` or `json`.
+        style: `console`, `json`, or `dynamo`: the console's, for lines in the words of Dynamo's planner.
         stream: Where lines go.
         clock: Whose wall clock stamps them; the machine's if None.
         is_colored: Whether the console's lines have color; None asks whether the stream is a terminal.
@@ -73,6 +73,7 @@ def configure(
         structlog.processors.add_log_level,
         _stamper(clock or SystemClock()),
         structlog.processors.format_exc_info,
+        *((_warmed_as_in_dynamo,) if style == "dynamo" else ()),
         mask_secrets,
     ]
     structlog.configure(
@@ -110,6 +111,16 @@ def _masked(key: str, value: object) -> object:
     if isinstance(value, str):
         return _USER_INFO.sub(f"://{MASK}@", _SECRET_TEXT.sub(rf"\1{MASK}", value))
     return value
+
+
+def _warmed_as_in_dynamo(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    # The other lines of Dynamo's planner come from records (`planner.serving.dynamo_log`).
+    if event["event"] == "warmed":
+        taught = {name: event.pop(name, 0) for name in ("trace", "journal", "source")}
+        where = ", ".join(f"{name} ({number})" for name, number in taught.items() if number)
+        intervals = event.pop("intervals", 0) + taught["trace"]
+        event["event"] = f"planner: Warmed load predictors with {intervals} intervals from {where}"
+    return event
 
 
 def _stamper(clock: Clock) -> Processor:
