@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from config.clock import Clock
 from config.errors import ActuationError, Malformed, ObservationError, Refused
 from connectors.base import Fleet, Replicas
-from connectors.virtual.webhook_client import WebhookClient, WebhookOptions, where_of
+from connectors.virtual.webhook_client import WebhookClient, where_of
+from connectors.virtual.webhook_options import WebhookOptions
 from connectors.virtual.webhook_protocol import (
     KEY_HEADER,
     FleetAnswer,

@@ -24,7 +24,8 @@ from connectors.virtual.etcd_client import EtcdOptions
 from connectors.virtual.etcd_keys import Counts
 from connectors.virtual.memory import MemoryActuator
 from connectors.virtual.webhook import WebhookActuator
-from connectors.virtual.webhook_client import WebhookOptions
+from connectors.virtual.webhook_options import WebhookOptions
+from planner.commands.assemble import target_of
 
 # Latency quantiles are read at this share while the targets are means.
 _SHOWN_PERCENTILE_RATIO = 0.95
@@ -120,7 +121,7 @@ def _webhook(settings: Settings, clock: Clock) -> Actuator:
         timeout_s=webhook.timeout,
         retries=webhook.retries,
     )
-    return WebhookActuator(options, clock, target=settings.dynamo.namespace)
+    return WebhookActuator(options, clock, target=target_of(settings))
 
 
 def _plugin_source(loaded: Loaded, clock: Clock) -> MetricsSource:

@@ -12,7 +12,7 @@ import pytest
 from connectors.base import Replicas
 from connectors.testing import ActuatorConformance, ActuatorHarness
 from connectors.virtual.webhook import WebhookActuator
-from connectors.virtual.webhook_client import WebhookOptions
+from connectors.virtual.webhook_options import WebhookOptions
 from connectors.virtual.webhook_protocol import SIGNATURE_HEADER, signature_of
 from tests.e2e.frontend import Frontend
 from tests.e2e.scene import HIGH, LOW, Scene, planned

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from connectors.base import Replicas, Unknown
 from connectors.virtual.webhook import WebhookActuator
-from connectors.virtual.webhook_client import WebhookOptions
+from connectors.virtual.webhook_options import WebhookOptions
 from planner.attempt import attempt, words
 from tests.integration.connectors.virtual.receiver import HurriedClock, Receiver, Reply, pool_of
 from tests.integration.errors.row import Row, judged, without_port

@@ -24,7 +24,7 @@ from config.errors import (
 from connectors.base import PoolState, Replicas
 from connectors.testing import ActuatorConformance, ActuatorHarness
 from connectors.virtual.webhook import WebhookActuator
-from connectors.virtual.webhook_client import WebhookOptions
+from connectors.virtual.webhook_options import WebhookOptions
 from tests.integration.connectors.virtual.receiver import WALL_S, HurriedClock, Receiver, Reply, pool_of
 
 if TYPE_CHECKING:
