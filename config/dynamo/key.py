@@ -26,6 +26,7 @@ class Key:
         aliases: Its further names.
         sections: Where it may stand.
         predictor: The only predictor that uses it; empty if all do.
+        is_shared: Whether other predictors use the setting that it stands for.
         is_switch: Whether it is an argument without a value.
         absent: What is to be told when the key is absent.
         settled_by: The setting that makes that pointless if it is given elsewhere.
@@ -39,6 +40,7 @@ class Key:
     aliases: tuple[str, ...] = ()
     sections: frozenset[Section] = frozenset({Section.PLANNER})
     predictor: str = ""
+    is_shared: bool = False
     is_switch: bool = False
     absent: str = ""
     settled_by: str = ""

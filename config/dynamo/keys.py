@@ -88,7 +88,7 @@ def _power(value: object) -> Meant:
 
 
 _FPM = "Setpoint reads no forward-pass metrics of engines"
-_REPORTS = "Setpoint's page, journal and metrics take the place of reports"
+_REPORTS = "Setpoint's journal and metrics take the place of reports"
 _LOAD = "Setpoint's looks have a band and a quantile of their own; see the section look"
 _STEPS = ("pools.prefill.max_step_up", "pools.prefill.max_step_down")
 _STEPS_DECODE = ("pools.decode.max_step_up", "pools.decode.max_step_down")
@@ -138,6 +138,7 @@ _TABLE = (
         unit="intervals",
         default=50,
         predictor="prophet",
+        is_shared=True,
     ),
     Key(name="load_predictor_warmup_trace", translate=text("forecast.warm_up_trace")),
     Key(
@@ -153,6 +154,7 @@ _TABLE = (
         unit="intervals",
         default=5,
         predictor="kalman",
+        is_shared=True,
     ),
     Key(name="no_correction", translate=truth("correction.enabled", is_inverted=True), is_switch=True),
     Key(

@@ -164,7 +164,7 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
         )
         return
     said = _said(one, meant)
-    if _is_read(key, predictor):
+    if _is_read(key, predictor) or not key.is_shared:
         sheet.take(meant, said=said, origin=_origin(one, found))
     else:
         sheet.tell(f"{said} – only the predictor {key.predictor} uses it, and this is {predictor}")

@@ -136,3 +136,11 @@ def test_a_note_that_a_stronger_source_settles_is_not_told(request_file: Path) -
 
     assert [note.partition(" ")[0] for note in told] == ["plannerNoOperation", "plannerEnvironment:"]
     assert settled == ()
+
+
+def test_parameters_of_another_predictor_wait_for_it(write: Callable[..., Path]) -> None:
+    path = write("load_predictor: arima\nkalman_q_level: 3\nkalman_min_points: 9\n")
+
+    forecast = load(dgdr=path, environment={}, flags={"forecast.predictor": "kalman"}).settings.forecast
+
+    assert (forecast.kalman_q_level, forecast.min_points) == (3.0, 5)

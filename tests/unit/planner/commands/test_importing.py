@@ -1,5 +1,6 @@
 """`config import` writes a file that `config check` takes, and says what has no counterpart."""
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -10,6 +11,8 @@ import yaml
 
 CASES = Path(__file__).parents[3] / "unit" / "config" / "dynamo" / "cases" / "good"
 GUIDE = sorted(CASES.glob("guide_*.yaml"))
+
+DOCUMENT = Path(__file__).parents[4] / "docs" / "dynamo.md"
 
 
 class Answered(Protocol):
@@ -141,3 +144,19 @@ def test_show_names_file_line_and_key(setpoint: Run) -> None:
 
     origin = yaml.safe_load(answered.out)["budget_gpus"]["origin"]
     assert origin == f"DGDR {GUIDE[0]}:22 plannerMaxGpuBudget"
+
+
+def test_what_the_page_shows_is_what_is_printed(
+    setpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCUMENT.read_text(encoding="utf-8")
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "deploy.yaml").write_text(manifest)
+    monkeypatch.chdir(tmp_path)
+
+    shown = [
+        block.split("\n", maxsplit=1) for block in re.findall(r"```console\n\$ (.*?)\n```", page, re.DOTALL)
+    ]
+    answers = [setpoint(*command.split()[1:]) for command, _ in shown]
+
+    assert [(answer.out + answer.err).rstrip() for answer in answers] == [output for _, output in shown]
