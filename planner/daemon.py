@@ -26,6 +26,10 @@ __all__ = ["Change", "Daemon", "Pace", "Parts"]
 _LOOP = "loop"
 # The last look before a tick leaves it so many look intervals.
 _LOOK_GAP = 1.5
+# The look that greets the fleet is left out where a tick is due as soon as so many seconds from now, or as
+# this share of the interval.
+_GREETING_S = 0.5
+_GREETING_SHARE = 0.25
 # Real time, so that all is over within 5 s of the stop signal: a step in progress may finish, then whatever
 # does not heed its cancellation is left behind, then the connectors may close.
 _FINISH_S = 2.0
@@ -126,7 +130,8 @@ class Daemon:
     async def _loop(self) -> None:
         start_s = await self._begin()
         self._due_s = start_s + self._pace.interval_s
-        await self._step(StepKind.LOOK)
+        if self._due_s - self._clock.now_s() > min(_GREETING_S, _GREETING_SHARE * self._pace.interval_s):
+            await self._step(StepKind.LOOK)
         while not self._stop.is_set():
             await self._keep_rate(start_s)
             start_s = self._clock.now_s()
