@@ -44,15 +44,19 @@ def tokens_of(text: str, *, line: int = 0, name: str = "") -> tuple[Token, ...]:
     return tuple(found)
 
 
-def parsed(tokens: Iterable[Token]) -> tuple[Written, ...]:
+def parsed(tokens: Iterable[Token], *, name: str = "") -> tuple[Written, ...]:
     """Return the arguments of a command line; the program before the first one is passed over.
+
+    Args:
+        tokens: Its words.
+        name: What the file is called that holds it; empty if it is none.
 
     Raises:
         ConfigError: If an argument has no value, or a word stands alone.
     """
     words = list(tokens)
     first = next((index for index, word in enumerate(words) if word.text.startswith(_LEAD)), len(words))
-    return tuple(_arguments(words[first:]))
+    return tuple(_arguments(words[first:], name))
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
@@ -70,14 +74,14 @@ def _rows(text: str) -> Iterator[tuple[int, str]]:
         yield begun, row
 
 
-def _arguments(words: list[Token]) -> Iterator[Written]:
+def _arguments(words: list[Token], file: str) -> Iterator[Written]:
     index = 0
     while index < len(words):
         word = words[index]
         name, equals, value = word.text.partition("=")
         index += 1
         if not name.startswith(_LEAD):
-            raise _alone(word)
+            raise _alone(word, file)
         if equals:
             yield Written(name=name, value=value, line=word.line)
         elif _is_switch(name):
@@ -86,7 +90,7 @@ def _arguments(words: list[Token]) -> Iterator[Written]:
             yield Written(name=name, value=words[index].text, line=word.line)
             index += 1
         else:
-            raise _bare(name, word)
+            raise _bare(name, word, file)
 
 
 def _is_switch(name: str) -> bool:
@@ -94,17 +98,15 @@ def _is_switch(name: str) -> bool:
     return key is not None and key.is_switch
 
 
-def _alone(word: Token) -> ConfigError:
-    return ConfigError(
-        f"the word stands alone{_where(word)}",
-        key=quoted(word.text),
-        hint="arguments of the planner look like --adjustment-interval 60",
-    )
+def _alone(word: Token, file: str) -> ConfigError:
+    hint = f"arguments of the planner look like --adjustment-interval 60{_where(word, file)}"
+    return ConfigError("the word stands alone", key=quoted(word.text), hint=hint)
 
 
-def _bare(name: str, word: Token) -> ConfigError:
-    return ConfigError(f"it has no value{_where(word)}", key=quoted(name), hint="write the value after it")
+def _bare(name: str, word: Token, file: str) -> ConfigError:
+    hint = f"write the value after it{_where(word, file)}"
+    return ConfigError("it has no value", key=quoted(name), hint=hint)
 
 
-def _where(word: Token) -> str:
-    return f" (line {word.line})" if word.line else ""
+def _where(word: Token, file: str) -> str:
+    return f" ({file}:{word.line})" if file and word.line else ""

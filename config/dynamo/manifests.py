@@ -65,7 +65,7 @@ def given_arguments(words: tuple[str, ...]) -> Found:
 
 def _command_line(source: Source) -> Found:
     tokens = tokens_of(source.text, line=source.first_line, name=source.name)
-    return Found(form=Form.ARGUMENTS, file=source.name, planner=parsed(tokens))
+    return Found(form=Form.ARGUMENTS, file=source.name, planner=parsed(tokens, name=source.name))
 
 
 def _only(candidates: list[Found], source: Source) -> Found:
@@ -74,7 +74,7 @@ def _only(candidates: list[Found], source: Source) -> Found:
         of_form = [found for found in candidates if found.form is form]
         if len(of_form) > 1:
             raise ConfigError(
-                f"the file holds {len(of_form)} of them: {form.value}",
+                f"the file holds {len(of_form)} {form.value}s",
                 key=source.name,
                 hint="keep the one of the deployment that is to be scaled",
             )
@@ -167,7 +167,7 @@ def _is_planner(name: str, kind: str) -> bool:
 def _container(node: yaml.Node | None, source: Source) -> Found:
     words = [word for key in ("command", "args") for word in items(at(node, source, key))]
     tokens = [token for word in words for token in _tokens(word, source)]
-    return Found(form=Form.DEPLOYMENT, file=source.name, planner=parsed(tokens))
+    return Found(form=Form.DEPLOYMENT, file=source.name, planner=parsed(tokens, name=source.name))
 
 
 def _tokens(word: yaml.Node, source: Source) -> tuple[Token, ...]:

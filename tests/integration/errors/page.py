@@ -19,6 +19,7 @@ from tests.integration.errors import startup
 from tests.integration.errors.answers import answers
 from tests.integration.errors.gateway import etcd
 from tests.integration.errors.hook import webhook
+from tests.integration.errors.manifests import manifests
 from tests.integration.errors.pages import pages
 from tests.integration.errors.row import Row, table
 from tests.integration.errors.running import running
@@ -69,6 +70,14 @@ def sections() -> list[Section]:
                 title="Settings files",
                 intro=f"Each is a file of `tests/unit/config/cases/broken`, where all classes are. {_START}",
                 rows=startup.settings_files(patch),
+            ),
+            Section(
+                title="Dynamo's manifests and arguments",
+                intro=(
+                    "`setpoint config import`, on files of `tests/unit/config/dynamo/cases/broken` and on"
+                    f" arguments; `--dgdr` says the same. {_START}"
+                ),
+                rows=manifests(patch),
             ),
             Section(title="Environment variables", intro=_START, rows=startup.variables(patch)),
             Section(title="Flags", intro=_START, rows=startup.flags(patch, folder)),
