@@ -186,7 +186,7 @@ _TABLE = (
         unit="s",
         aliases=("metric_pulling_prometheus_request_timeout",),
     ),
-    Key(name="metric_reporting_prometheus_port", translate=port),
+    Key(name="metric_reporting_prometheus_port", translate=port, aliases=("prometheus_port",)),
     Key(name="backend", translate=nothing("not needed: any engine is sized by its profile")),
     Key(name="log_dir", translate=nothing("Dynamo's planner does not use it either; see journal.path")),
     Key(
