@@ -25,7 +25,7 @@ from planner.commands.output import (
     wrapped,
 )
 from planner.forecasting.apart import Done, Failed
-from planner.forecasting.evaluation import Score
+from planner.forecasting.evaluation import Point, Score
 from planner.forecasting.verdict import Verdict
 
 OK, FAILED = 0, 1
@@ -39,22 +39,20 @@ _READ = {
 }
 _MOSTLY = 0.5
 _HEADS = (
-    Column(title="predictor"),
+    Column(title="predictor", is_whole=True),
     Column(title="ahead", is_number=True),
     Column(title="vs last", is_number=True),
     Column(title="error", is_number=True),
-    Column(title="bias", is_number=True),
     Column(title="<= p90", is_number=True),
-    Column(title="p5-p95", is_number=True),
     Column(title="fit", is_number=True),
     Column(title="slowest", is_number=True),
     Column(title="memory", is_number=True),
-    Column(title="note"),
+    Column(title="note", is_whole=True),
 )
 _HOW_TO_READ = (
-    "vs last: mean absolute error relative to that of the last value; below 1 is better. <= p90: share of "
-    "intervals that stayed within the 0.9 quantile; 90 % is right. fit: usual time for an interval. memory: "
-    "most that the predictor's process held."
+    "error: mean absolute error; vs last: relative to that of the last value, below 1 is better. <= p90: "
+    "share of intervals that stayed within the 0.9 quantile; 90 % is right, and ? says that most quantiles "
+    "were still a guess. fit: usual time for an interval. memory: most that the predictor's process held."
 )
 
 
@@ -135,14 +133,15 @@ def _score_document(score: Score | None, steps: int, one: Comparison) -> dict[st
 
 def text(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> str:
     """Return a comparison for people."""
-    parts = [part for one in found for part in (_head(one, kind), _table(one, kind))]
+    parts = [part for one in found for part in (_head(one, kind), _table(one))]
     parts += _charts(found, verdict, kind)
-    parts += [wrapped(_HOW_TO_READ), toned(Cell(text=_capital(verdict.why), tone=Tone.STRONG))]
+    parts += [wrapped(_HOW_TO_READ), _told(verdict)]
     return "\n\n".join(parts)
 
 
-def _capital(sentence: str) -> str:
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+def _told(verdict: Verdict) -> str:
+    sentence = f"{verdict.why[:1].upper()}{verdict.why[1:]}."
+    return "\n".join(toned(Cell(text=line, tone=Tone.STRONG)) for line in wrapped(sentence).splitlines())
 
 
 def _head(one: Comparison, kind: SeriesKind) -> str:
@@ -156,8 +155,8 @@ def _head(one: Comparison, kind: SeriesKind) -> str:
     )
 
 
-def _table(one: Comparison, kind: SeriesKind) -> str:
-    drawn = table(_HEADS, [row for steps in one.steps for row in _rows(one, steps, kind)])
+def _table(one: Comparison) -> str:
+    drawn = table(_HEADS, [row for steps in one.steps for row in _rows(one, steps)])
     failures = [
         wrapped(f"{entry.predictor}: {entry.outcome.why}", indent="  ", first="- ")
         for entry in one.entries
@@ -166,33 +165,32 @@ def _table(one: Comparison, kind: SeriesKind) -> str:
     return "\n".join((drawn, *failures))
 
 
-def _rows(one: Comparison, steps: int, kind: SeriesKind) -> Iterator[tuple[str | Cell, ...]]:
+def _rows(one: Comparison, steps: int) -> Iterator[tuple[str | Cell, ...]]:
     ratios = [score.relative_error for entry in one.entries if (score := entry.score(steps)) is not None]
     best = min((ratio for ratio in ratios if ratio is not None), default=None)
     for entry in one.entries:
         score, horizon = entry.score(steps), ahead(steps * one.load.interval_s)
         if score is None:
             note = "no answer" if isinstance(entry.outcome, Failed) else "too short"
-            yield (entry.predictor, horizon, *[NOTHING] * 8, Cell(text=note, tone=Tone.BAD))
+            yield (entry.predictor, horizon, *[NOTHING] * 6, Cell(text=note, tone=Tone.BAD))
         else:
             is_best = score.relative_error is not None and score.relative_error == best
             yield (
                 entry.predictor,
                 horizon,
-                *_figures(score, kind),
+                *_figures(score),
                 *_costs(entry),
-                _note(score, is_best=is_best),
+                Cell(text="best" if is_best else "", tone=Tone.GOOD),
             )
 
 
-def _figures(score: Score, kind: SeriesKind) -> tuple[str | Cell, ...]:
-    ratio, unit = score.relative_error, _UNITS[kind]
+def _figures(score: Score) -> tuple[str, ...]:
+    ratio = score.relative_error
+    guess = "" if score.calibrated_ratio >= _MOSTLY else "?"
     return (
         NOTHING if ratio is None else f"{ratio:.2f}",
-        f"{score.mean_error:.3g} {unit}",
-        f"{score.bias:+.2g}",
-        f"{score.covered_ratio:.0%}",
-        f"{score.central_ratio:.0%}",
+        f"{score.mean_error:.3g}",
+        f"{score.covered_ratio:.0%}{guess}",
     )
 
 
@@ -206,25 +204,31 @@ def _costs(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _note(score: Score, *, is_best: bool) -> Cell:
-    learning = "" if score.calibrated_ratio >= _MOSTLY else "quantiles still a guess"
-    return Cell(text="best" if is_best else learning, tone=Tone.GOOD if is_best else Tone.DIM)
-
-
 def _charts(found: Sequence[Comparison], verdict: Verdict, kind: SeriesKind) -> Iterator[str]:
-    """Draw the chosen predictor on each load, at the first interval and the longest horizon."""
-    drawn = set()
-    for one in found:
-        entry = next((entry for entry in one.entries if entry.predictor == verdict.predictor), None)
-        if entry is None or not isinstance(entry.outcome, Done) or one.load.name in drawn:
-            continue
-        drawn.add(one.load.name)
-        points = entry.outcome.walked.points[one.steps[-1]]
-        if points:
-            interval_s = one.load.interval_s
-            title = (
-                f"{one.load.name}: {_UNITS[kind]}, {CAME} what came, {EXPECTED} {entry.predictor}'s forecast "
-                f"of {ahead(one.steps[-1] * interval_s)} before, {BAND} its 5 to 95 % band"
-            )
-            rows = chart(points, interval_s=interval_s, width=min(columns(), _CHART_WIDTH))
-            yield "\n".join((wrapped(title), *rows))
+    """Draw each load at its first interval and the longest horizon."""
+    first = {one.load.name: one for one in reversed(found)}
+    for one in reversed(first.values()):
+        entry = _drawn(one, verdict.predictor)
+        if entry is not None and isinstance(entry.outcome, Done):
+            yield _chart(one, entry.predictor, entry.outcome.walked.points[one.steps[-1]], kind)
+
+
+def _drawn(one: Comparison, chosen: str | None) -> Entry | None:
+    """Return the chosen predictor, or where it did not walk the best of those that did."""
+    errors = {
+        entry.predictor: (entry.predictor != chosen, score.mean_error)
+        for entry in one.entries
+        if (score := entry.score(one.steps[-1])) is not None
+    }
+    best = min(errors, key=lambda name: errors[name], default=None)
+    return next((entry for entry in one.entries if entry.predictor == best), None)
+
+
+def _chart(one: Comparison, predictor: str, points: Sequence[Point], kind: SeriesKind) -> str:
+    interval_s = one.load.interval_s
+    title = (
+        f"{one.load.name}: {_UNITS[kind]}, {CAME} what came, {EXPECTED} {predictor}'s forecast "
+        f"of {ahead(one.steps[-1] * interval_s)} before, {BAND} its 5 to 95 % band"
+    )
+    rows = chart(points, interval_s=interval_s, width=min(columns(), _CHART_WIDTH))
+    return "\n".join((wrapped(title), *rows))

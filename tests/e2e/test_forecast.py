@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,34 @@ async def test_recorded_traffic_is_forecast_by_all_four_predictors(shared_dir: P
         assert all(0.3 < horizon["error_vs_last_ratio"] < 3.0 for horizon in one["horizons"])
         assert all(0.5 < horizon["below_p90_ratio"] <= 1.0 for horizon in one["horizons"])
     assert found["verdict"]["predictor"] in {"arima", "constant", "kalman", "prophet"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_an_end_before_the_end_leaves_no_process_behind(
+    shared_dir: Path, number: signal.Signals, code: int
+) -> None:
+    trace = shared_dir / "traces" / "azure2023_conv.jsonl.gz"
+    process = await asyncio.create_subprocess_exec(
+        *(SCRIPT, "forecast", str(trace), "--interval", "1s", "--predictor", "prophet"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    await asyncio.wait_for(process.stderr.readline(), 20.0)  # it tells how far it is
+    (child,) = children(process.pid)
+
+    process.send_signal(number)
+
+    assert await asyncio.wait_for(process.wait(), 10.0) == code
+    await until(partial(is_gone, child), "the predictor's process is gone")
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+
+
+async def is_gone(pid: str) -> bool:
+    return not await asyncio.to_thread(Path(f"/proc/{pid}").exists)
 
 
 def openmetrics(trace: Path, end_wall_s: int) -> Iterator[str]:
