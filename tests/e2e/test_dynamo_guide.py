@@ -1,8 +1,12 @@
 """The planner's section of Dynamo's guide, as it stands, scales the simulated fleet with each predictor."""
 
+import json
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,3 +68,61 @@ def test_the_section_of_the_guide_runs_as_it_stands(predictor: str) -> None:
     assert len(ticks) >= 3, done.stdout
     assert all(gpus <= 4 and budget == 4 for *_, gpus, budget in ticks)
     assert all(prefill + decode <= 4 and min(prefill, decode) >= 1 for _, prefill, _, decode, *_ in ticks)
+
+
+def setpoint(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(SETPOINT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=PLAIN)
+
+
+PLAIN = {"COLUMNS": "100", "LANG": "C.UTF-8"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("predictor", BLOCKS)
+def test_what_import_writes_is_taken_by_check(tmp_path: Path, predictor: str) -> None:
+    imported = setpoint("config", "import", str(CASES / f"guide_{predictor}.yaml"))
+    file = tmp_path / "setpoint.yaml"
+    file.write_text(imported.stdout)
+
+    checked = setpoint("config", "check", "-c", str(file), "--profile", "embedded")
+
+    assert (imported.returncode, checked.returncode, checked.stderr) == (0, 0, "")
+    assert checked.stdout.startswith(f"OK: {file}: ")
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [str(SETPOINT), "run", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=PLAIN) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_run_says_what_each_key_was_mapped_to_before_it_starts() -> None:
+    manifest = CASES / "guide_kalman.yaml"
+    where = ("--scrape", "http://127.0.0.1:9/metrics", "--http-port", "0", "--profile", "embedded")
+    events: list[dict[str, object]] = []
+
+    with running("--dgdr", str(manifest), "--log-format", "json", "--budget", "3", *where) as process:
+        assert process.stderr is not None
+        while not events or events[-1]["event"] != "started":
+            events.append(json.loads(process.stderr.readline()))
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=30)
+
+    assert code == 0
+    understood = next(event for event in events if event["event"] == "understood")
+    assert (understood["statistic"], understood["solver"], understood["predictor"]) == (
+        "mean",
+        "throughput",
+        "kalman",
+    )
+    taken = {event["said"]: event["settings"] for event in events if event["event"] == "taken from Dynamo"}
+    assert taken["plannerAdjustmentInterval: 30"] == "interval 30s"
+    assert taken["plannerMaxGpuBudget: 4"] == "budget_gpus 3 (set by a flag)"
+    notes = [str(event["note"]) for event in events if event["event"] == "of Dynamo's settings"]
+    assert any(note.startswith("plannerNoOperation is absent") for note in notes)
