@@ -71,12 +71,14 @@ def summary(step: Stepped, *, last_tick: Stepped | None, last_look: Stepped | No
     current = ", ".join(f"{pool.pool}={pool.current}" for pool in pools) or "unknown"
     wanted = ", ".join(f"{pool.pool}={pool.replicas}" for pool in pools) or "unknown"
     delta = ", ".join(f"{pool.replicas - pool.current:+d}" for pool in pools)
+    bound = ", ".join(f"{pool.pool}={pool.bound_by}" for pool in pools) or "unknown"
     is_quiet = step.kind is StepKind.LOOK and not decision.is_change
     return Line(
         text=(
             f"[summary] {_verdict(decision)} | current: {current} | recommended: {wanted} ({delta})"
             f" | load_reason={load_state(last_look)} throughput_reason={throughput_state(last_tick)}"
             f" | est_ttft={_ms(decision.expected_ttft_s)} est_itl={_ms(decision.expected_itl_s)}"
+            f" | bound_by: {bound}"
         ),
         level=logging.DEBUG if is_quiet else logging.INFO,
     )

@@ -72,10 +72,10 @@ def _serving(role: Role) -> Callable[[Known], float | None]:
 def serving_engines(step: Stepped, role: Role) -> int | None:
     """Return the engines of a role that served at a step; None if the fleet or the pool was not seen."""
     fleet = step.observation.fleet
-    names = [pool.pool for pool in step.decision.pools if pool.role is role]
-    if not isinstance(fleet, Fleet) or not names:
+    if not isinstance(fleet, Fleet):
         return None
-    return sum(fleet.pools[name].ready for name in names if name in fleet.pools)
+    names = [pool.pool for pool in step.decision.pools if pool.role is role and pool.pool in fleet.pools]
+    return sum(fleet.pools[name].ready for name in names) if names else None
 
 
 def _seen(signal: Callable[[Traffic], Reading], scale: float = 1.0) -> Callable[[Known], float | None]:
