@@ -93,7 +93,6 @@ class Keeper:
         while not self._is_closing:
             with _folder() as folder:
                 (why,) = await asyncio.gather(self._live(folder), return_exceptions=True)
-            self._process, self.is_up = None, False
             self._ended(why if isinstance(why, str) else f"cannot be kept: {why}")
             if not self._is_closing:
                 await self._clock.sleep(self._backoff_s)
@@ -117,8 +116,9 @@ class Keeper:
         except TimeoutError:
             return f"gave no answer for {self._hang_s:g} s and was ended"
         finally:
-            self._watch = None
+            self._watch, self.is_up = None, False
             last = await _bury(process, complaint)
+            self._process = None
         return _words(process.returncode or 0, last)
 
     async def _listen(self, process: asyncio.subprocess.Process, folder: str) -> None:
