@@ -96,6 +96,7 @@ ABSENT = (
 
 _DECIDED = "none while the fleet was never seen"
 _OFFERED = "offered load (arrivals), where 0.9.0 counts requests that ended"
+_WEIGHED = "of all requests, where 0.9.0 takes the plain mean of its frontends' means"
 _SERVE = "engines that the orchestrator calls ready, where Dynamo counts discovered instances"
 _FACTOR = "bounded by `correction`, frozen while latency is unknown"
 _ESTIMATE = "of the solver at the decided size, where 1.6.1 estimates the engines' present latency"
@@ -108,6 +109,11 @@ DIFFERENCES = {
     "num_prefill_replicas": _SERVE,
     "num_decode_replicas": _SERVE,
     "observed_request_rate": _OFFERED,
+    "observed_ttft": _WEIGHED,
+    "observed_itl": _WEIGHED,
+    "observed_request_duration": _WEIGHED,
+    "observed_isl": _WEIGHED,
+    "observed_osl": _WEIGHED,
     "p_correction_factor": _FACTOR,
     "d_correction_factor": _FACTOR,
     "predicted_request_rate": "the offered load's forecast (mean) for when an engine started now serves",
