@@ -1,6 +1,6 @@
 """What one source of settings gives: values by dotted key, where each is from, and what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.problems import Origin, Problem
@@ -34,12 +34,27 @@ class Note:
     """What the user should know of one of Dynamo's keys.
 
     Attributes:
-        text: One line.
+        said: The key, in Dynamo's words; no secret.
+        why: What has no counterpart here, or another meaning.
         settled_by: The setting that makes it pointless if a stronger source gives it; empty if none does.
     """
 
-    text: str
+    said: str
+    why: str
     settled_by: str = ""
+
+
+def in_lines(notes: Iterable[Note]) -> tuple[str, ...]:
+    """Return notes as lines; those that say the same of several keys become one.
+
+    Example:
+        >>> in_lines((Note(said="isl", why="unused"), Note(said="osl", why="unused")))
+        ('isl, osl – unused',)
+    """
+    saids: dict[str, list[str]] = {}
+    for note in notes:
+        saids.setdefault(note.why, []).append(note.said)
+    return tuple(f"{', '.join(said)} – {why}" for why, said in saids.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

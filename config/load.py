@@ -15,7 +15,7 @@ from config.catalog import entries
 from config.checks import contradictions, warnings
 from config.dynamo.layer import dynamo_layer, manifest_layer
 from config.dynamo.manifests import read_manifest
-from config.layers import Given, Layer, Translation
+from config.layers import Given, Layer, Translation, in_lines
 from config.problems import DEFAULT, Origin, OriginKind, Problem, first_causes, from_validation, one_error
 from config.settings import Settings
 from config.sources import (
@@ -197,8 +197,8 @@ def _merged(layers: tuple[Layer, ...]) -> tuple[dict[str, Given], list[Problem]]
 def _notes(layers: tuple[Layer, ...], origins: Mapping[str, Origin]) -> tuple[str, ...]:
     """Return what is still worth telling: a note is not, once something stronger settles it."""
     weak = {OriginKind.DEFAULT, OriginKind.DGDR}
-    return tuple(
-        note.text
+    return in_lines(
+        note
         for layer in layers
         for note in layer.notes
         if not note.settled_by or origins[note.settled_by].kind in weak

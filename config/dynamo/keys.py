@@ -163,7 +163,7 @@ _TABLE = (
         translate=truth("actuate", is_inverted=True),
         is_switch=True,
         absent=(
-            "is absent: Dynamo's planner would scale, Setpoint only advises until it is told to;"
+            "Dynamo's planner would scale, Setpoint only advises until it is told to;"
             " set actuate: true (--actuate)"
         ),
         settled_by="actuate",

@@ -46,11 +46,11 @@ def manifest_layer(found: Found) -> Layer:
         if one is not None:
             _take(key, one, found, sheet, predictor=predictor)
         elif key.absent:
-            sheet.tell(f"{_in_manner_of(found, key)} {key.absent}", settled_by=key.settled_by)
+            sheet.tell(f"{_in_manner_of(found, key)} is absent", key.absent, settled_by=key.settled_by)
         if one is None and _is_read(key, predictor):
             _take_default(key, found, sheet)
     if found.planner is None:
-        sheet.tell(f"{found.file}: there is no planner section; Dynamo's defaults hold")
+        sheet.tell(found.file, "there is no planner section; Dynamo's defaults hold")
     return sheet.layer()
 
 
@@ -68,10 +68,10 @@ class _Sheet:
         if meant.settings:
             self.translations.append(Translation(origin=origin, said=said, keys=tuple(meant.settings)))
         if meant.note:
-            self.tell(f"{said} – {meant.note}", settled_by=meant.settled_by)
+            self.tell(said, meant.note, settled_by=meant.settled_by)
 
-    def tell(self, text: str, *, settled_by: str = "") -> None:
-        self.notes.append(Note(text=text, settled_by=settled_by))
+    def tell(self, said: str, why: str, *, settled_by: str = "") -> None:
+        self.notes.append(Note(said=said, why=why, settled_by=settled_by))
 
     def layer(self) -> Layer:
         return Layer(
@@ -101,7 +101,7 @@ def _known(found: Found, sheet: _Sheet) -> Iterator[tuple[str, Written]]:
         elif seen[key.name][0] is section:
             sheet.problems.append(_twice(one, seen[key.name][1], found))
         else:
-            sheet.tell(f"sla.{quoted(one.name)} – {seen[key.name][1].name} is set too, and wins")
+            sheet.tell(f"sla.{quoted(one.name)}", f"{quoted(seen[key.name][1].name)} is set too, and wins")
 
 
 def _unknown(one: Written, section: Section, found: Found) -> Problem:
@@ -153,7 +153,7 @@ def _is_read(key: Key, predictor: str) -> bool:
 def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str) -> None:
     value = one.value
     if isinstance(value, str) and _OF_THE_POD.search(value):
-        sheet.tell(f"{quoted(one.name)} – it is a variable of the pod, so it is not taken")
+        sheet.tell(quoted(one.name), "it is a variable of the pod, so it is not taken")
         return
     try:
         meant = key.translate(value)
@@ -167,7 +167,7 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
     if _is_read(key, predictor) or not key.is_shared:
         sheet.take(meant, said=said, origin=_origin(one, found))
     else:
-        sheet.tell(f"{said} – only the predictor {key.predictor} uses it, and this is {predictor}")
+        sheet.tell(said, f"only the predictor {key.predictor} uses it, and this is {predictor}")
 
 
 def _said(one: Written, meant: Meant) -> str:

@@ -11,6 +11,7 @@ from config.dynamo.manifests import found_in, given_arguments, read_manifest
 from config.dynamo.nodes import Source
 from config.dynamo.words import as_file
 from config.errors import ConfigError
+from config.layers import in_lines
 from config.load import require_valid
 from config.units import quoted
 
@@ -33,7 +34,7 @@ def imported(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     secrets = tuple(
         f"{key} is not written here; set {_kept_in(key)}" for key in layer.values if entries()[key].is_secret
     )
-    return as_file(found, layer), (*(note.text for note in layer.notes), *secrets)
+    return as_file(found, layer), (*in_lines(layer.notes), *secrets)
 
 
 def _found(words: tuple[str, ...]) -> Found:

@@ -45,7 +45,7 @@ def test_a_negative_number_is_a_value() -> None:
     layer = manifest_layer(given_arguments(("--max-gpu-budget", "-1")))
 
     assert "budget_gpus" not in layer.values
-    assert any(note.text.startswith("--max-gpu-budget -1 – -1 is no limit") for note in layer.notes)
+    assert [note.why[:14] for note in layer.notes if note.said == "--max-gpu-budget -1"] == ["-1 is no limit"]
 
 
 def test_the_program_before_the_arguments_is_passed_over() -> None:

@@ -67,7 +67,7 @@ def test_every_line_names_the_key_it_comes_from(setpoint: Run, tmp_path: Path) -
         "  log1p: false  # plannerLoadPredictorLog1p: false, Dynamo's default",
     ]
     advice, kubernetes = answered.err.splitlines()
-    assert advice.startswith("warning: plannerNoOperation is absent: Dynamo's planner would scale")
+    assert advice.startswith("warning: plannerNoOperation is absent – Dynamo's planner would scale")
     assert kubernetes.startswith("warning: plannerEnvironment: kubernetes – this version does not write")
 
 
@@ -136,7 +136,7 @@ def test_check_tells_the_notes_of_a_request(setpoint: Run) -> None:
     answered = setpoint("config", "check", "--dgdr", str(GUIDE[0]), "--profile", "embedded")
 
     assert answered.out.startswith(f"OK: {GUIDE[0]}: ")
-    assert "warning: isl: 3000 – for Dynamo's profiler only" in answered.err
+    assert "warning: isl: 3000, osl: 150 – for Dynamo's profiler only" in answered.err
 
 
 def test_show_names_file_line_and_key(setpoint: Run) -> None:
