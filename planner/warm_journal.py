@@ -29,7 +29,7 @@ _RUN_UP_INTERVALS = 20
 _RHYTHM_TICKS = 10
 _LATE_SHARE = 0.25
 # Records that are taken between two turns of the event loop.
-_AT_ONCE = 4
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
