@@ -17,6 +17,7 @@ import typer
 
 from config.errors import ConfigError, SetpointError
 from config.process import keep_small
+from planner.commands import forecast_flags
 from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
@@ -26,7 +27,6 @@ from planner.commands.flags import (
     ConfigFormat,
     Format,
     Given,
-    SeriesKind,
     takes_settings,
 )
 from planner.commands.values import duration as duration_of
@@ -213,33 +213,13 @@ def _plan(
 def _forecast(  # noqa: PLR0913 - one for each flag
     given: Given,
     *,
-    traces: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="TRACE", help="Requests as JSON lines, plain or gzipped; else Prometheus."),
-    ] = None,
-    last: Annotated[
-        str | None,
-        typer.Option(
-            metavar="24h", help="Only so much of the past; default 24h of Prometheus, all of a trace."
-        ),
-    ] = None,
-    interval: Annotated[
-        list[str] | None,
-        typer.Option(metavar="30s", help="Interval; several with commas. Default: that of the settings."),
-    ] = None,
-    horizon: Annotated[
-        list[str] | None,
-        typer.Option(metavar="1m,5m", help="How far ahead to forecast.  [default: 1m,5m]"),
-    ] = None,
-    predictor: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Predictors to compare; default: all known.")
-    ] = None,
-    series: Annotated[
-        SeriesKind, typer.Option(help="What is forecast: arrivals, or mean prompt or output lengths.")
-    ] = SeriesKind.ARRIVALS,
-    limit: Annotated[
-        str, typer.Option(metavar="10m", help="Longest time of one predictor on one load.")
-    ] = "10m",
+    traces: forecast_flags.Traces = None,
+    last: forecast_flags.Last = None,
+    interval: forecast_flags.Interval = None,
+    horizon: forecast_flags.Horizon = None,
+    predictor: forecast_flags.Predictor = None,
+    series: forecast_flags.Series = forecast_flags.SeriesKind.ARRIVALS,
+    limit: forecast_flags.Limit = "10m",
     output: _Output = Format.TABLE,
 ) -> int:
     asked = _lazily("forecast_asked", "Asked")(

@@ -38,14 +38,6 @@ class ConfigAction(StrEnum):
     IMPORT = "import"
 
 
-class SeriesKind(StrEnum):
-    """Which of a load's series is forecast."""
-
-    ARRIVALS = "arrivals"
-    ISL = "isl"
-    OSL = "osl"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """One flag that stands for a setting.

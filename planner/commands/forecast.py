@@ -17,7 +17,7 @@ from config.policies import forecast_policy_from
 from config.policy import ForecastPolicy
 from connectors.base import Idle, Reading, Traffic, Unknown, Value
 from planner.commands.connect import source_of
-from planner.commands.flags import SeriesKind
+from planner.commands.forecast_flags import SeriesKind
 from planner.commands.forecast_progress import Progress
 from planner.forecasting.apart import Done, Failed, Job, walk_apart
 from planner.forecasting.evaluation import Score, Series, score_of

@@ -9,8 +9,9 @@ from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import ForecastPolicy
 from config.problems import OriginKind
-from planner.commands.flags import Given, SeriesKind
+from planner.commands.flags import Given
 from planner.commands.forecast import Question
+from planner.commands.forecast_flags import SeriesKind
 from planner.commands.values import duration
 from predictors.registry import make, names
 

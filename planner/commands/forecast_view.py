@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from config.clock import SystemClock
-from planner.commands.flags import Format, Given, SeriesKind
+from planner.commands.flags import Format, Given
 from planner.commands.forecast import Comparison, Entry, compare, verdict_of
 from planner.commands.forecast_asked import Asked, require_one_place
 from planner.commands.forecast_chart import BAND, CAME, EXPECTED, ahead, chart
+from planner.commands.forecast_flags import SeriesKind
 from planner.commands.forecast_progress import Progress
 from planner.commands.loading import load_given
 from planner.commands.output import (

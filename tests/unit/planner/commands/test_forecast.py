@@ -47,7 +47,7 @@ def noisy(tmp_path: Path) -> str:
 
 def answer(setpoint: Run, *arguments: str) -> dict[str, Any]:
     answered = setpoint("forecast", *arguments, "-o", "json")
-    assert (answered.code, answered.err) == (0, "")
+    assert answered.code == 0, answered.err
     found: dict[str, Any] = json.loads(answered.out)
     return found
 
