@@ -93,6 +93,20 @@ _LOAD = "Setpoint's looks have a band and a quantile of their own; see the secti
 _STEPS = ("pools.prefill.max_step_up", "pools.prefill.max_step_down")
 _STEPS_DECODE = ("pools.decode.max_step_up", "pools.decode.max_step_down")
 
+
+def _engine(pool: str) -> Key:
+    return Key(
+        name=f"{pool}_engine_num_gpu",
+        translate=count(f"pools.{pool}.gpus_per_engine"),
+        unit="GPUs",
+        absent=(
+            "Dynamo takes it from the profiling or the deployment, and it is taken for 1 GPU here;"
+            " set gpus_per_engine of the pool if an engine has more"
+        ),
+        settled_by=f"pools.{pool}.gpus_per_engine",
+    )
+
+
 _TABLE = (
     Key(
         name="ttft_ms",
@@ -122,8 +136,8 @@ _TABLE = (
     Key(name="min_endpoint", translate=_minimum("prefill", "decode"), unit="engines", default=1),
     Key(name="prefill_min_endpoint", translate=_minimum("prefill"), unit="engines"),
     Key(name="decode_min_endpoint", translate=_minimum("decode"), unit="engines"),
-    Key(name="prefill_engine_num_gpu", translate=count("pools.prefill.gpus_per_engine"), unit="GPUs"),
-    Key(name="decode_engine_num_gpu", translate=count("pools.decode.gpus_per_engine"), unit="GPUs"),
+    _engine("prefill"),
+    _engine("decode"),
     Key(name="profile_results_dir", translate=text("profile")),
     Key(name="load_predictor", translate=one_of("forecast.predictor", *PREDICTORS), default="arima"),
     Key(
@@ -254,5 +268,9 @@ BY_NAME: Mapping[str, Key] = MappingProxyType({name: key for key in _TABLE for n
 
 # What the profiler puts for a request without targets, where it differs from the planner.
 REQUEST_DEFAULTS: Mapping[str, object] = MappingProxyType({"ttft_ms": 50.0, "itl_ms": 10.0})
+# What the planner's arguments are without a value, where a request leaves it to the profiler.
+ARGUMENT_DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {"prefill_engine_num_gpu": 1, "decode_engine_num_gpu": 1}
+)
 # What 1.6.1 does when nothing is said, and 0.9.0 does not know.
 LATE_DEFAULTS: Mapping[str, object] = MappingProxyType({"optimization_target": "throughput"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from config.catalog import entries
 from config.dynamo.found import Form, Found, Written
 from config.dynamo.key import Key, Section
-from config.dynamo.keys import KEYS, LATE_DEFAULTS, PREDICTORS, REQUEST_DEFAULTS
+from config.dynamo.keys import ARGUMENT_DEFAULTS, KEYS, LATE_DEFAULTS, PREDICTORS, REQUEST_DEFAULTS
 from config.dynamo.spelling import key_of, nearest_key, spelled
 from config.dynamo.values import Meant, Untranslatable
 from config.dynamo.variables import VARIABLES
@@ -45,7 +45,7 @@ def manifest_layer(found: Found) -> Layer:
         one = written.get(key.name)
         if one is not None:
             _take(key, one, found, sheet, predictor=predictor)
-        elif key.absent:
+        elif key.absent and _default(key, found) is None:
             sheet.tell(f"{_in_manner_of(found, key)} is absent", key.absent, settled_by=key.settled_by)
         if one is None and _is_read(key, predictor):
             _take_default(key, found, sheet)
@@ -191,9 +191,10 @@ def _take_default(key: Key, found: Found, sheet: _Sheet) -> None:
 def _default(key: Key, found: Found) -> object:
     if found.form is Form.REQUEST and not found.is_late and key.name in REQUEST_DEFAULTS:
         return REQUEST_DEFAULTS[key.name]
-    if found.is_late and key.name in LATE_DEFAULTS:
-        return LATE_DEFAULTS[key.name]
-    return key.default
+    if found.is_late:
+        return LATE_DEFAULTS.get(key.name, key.default)
+    is_command_line = found.form in {Form.ARGUMENTS, Form.DEPLOYMENT}
+    return ARGUMENT_DEFAULTS.get(key.name, key.default) if is_command_line else key.default
 
 
 def _in_manner_of(found: Found, key: Key) -> str:

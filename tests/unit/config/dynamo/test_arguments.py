@@ -24,6 +24,8 @@ def test_absent_arguments_have_the_defaults_of_dynamo() -> None:
         "budget_gpus": 8,
         "pools.prefill.min_replicas": 1,
         "pools.decode.min_replicas": 1,
+        "pools.prefill.gpus_per_engine": 1,
+        "pools.decode.gpus_per_engine": 1,
         "forecast.predictor": "arima",
         "forecast.log1p": False,
         "actuate": False,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.dynamo.key import Key
-from config.dynamo.keys import KEYS, REQUEST_DEFAULTS
+from config.dynamo.keys import ARGUMENT_DEFAULTS, KEYS, REQUEST_DEFAULTS
 from config.dynamo.values import Untranslatable
 from config.dynamo.variables import VARIABLES
 
@@ -42,3 +42,10 @@ def test_every_key_is_listed_with_its_settings_and_its_default(key: Key) -> None
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_is_listed(name: str) -> None:
     assert any(f"`{name}`" in row for row in ROWS)
+
+
+@pytest.mark.parametrize(("name", "value"), ARGUMENT_DEFAULTS.items())
+def test_the_default_of_an_argument_is_listed(name: str, value: object) -> None:
+    row = next(row for row in ROWS if f"| `{name}` |" in row)
+
+    assert row.endswith(f"| {value}; in a request or 1.6 none |")

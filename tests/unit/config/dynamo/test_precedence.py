@@ -131,11 +131,17 @@ def test_values_of_an_embedding_program_are_weaker_than_a_manifest(request_file:
 
 
 def test_a_note_that_a_stronger_source_settles_is_not_told(request_file: Path) -> None:
-    told = load(dgdr=request_file, environment={}).notes
-    settled = load(dgdr=request_file, environment={}, flags={"actuate": "true", "actuator": "etcd"}).notes
+    stronger = {"actuate": "true", "actuator": "etcd", "pools.prefill.gpus_per_engine": "2"}
 
-    assert [note.partition(" ")[0] for note in told] == ["plannerNoOperation", "plannerEnvironment:"]
-    assert settled == ()
+    told = load(dgdr=request_file, environment={}).notes
+    settled = load(dgdr=request_file, environment={}, flags=stronger).notes
+
+    assert [note.partition(" – ")[0] for note in told] == [
+        "plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is absent",
+        "plannerNoOperation is absent",
+        "plannerEnvironment: kubernetes",
+    ]
+    assert [note.partition(" – ")[0] for note in settled] == ["plannerDecodeEngineNumGpu is absent"]
 
 
 def test_parameters_of_another_predictor_wait_for_it(write: Callable[..., Path]) -> None:

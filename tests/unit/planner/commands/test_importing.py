@@ -66,7 +66,8 @@ def test_every_line_names_the_key_it_comes_from(setpoint: Run, tmp_path: Path) -
         "  predictor: constant  # loadPredictor: constant",
         "  log1p: false  # plannerLoadPredictorLog1p: false, Dynamo's default",
     ]
-    advice, kubernetes = answered.err.splitlines()
+    engines, advice, kubernetes = answered.err.splitlines()
+    assert engines.startswith("warning: plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is")
     assert advice.startswith("warning: plannerNoOperation is absent – Dynamo's planner would scale")
     assert kubernetes.startswith("warning: plannerEnvironment: kubernetes – this version does not write")
 
