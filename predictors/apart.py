@@ -45,7 +45,7 @@ class WorkerForesight:
         clock: For deadlines, and the rests between restarts.
         deadline_s: Longest wait for the newest forecast.
         hang_s: A worker that gives no sign of life for so long is ended; real seconds. None is four
-            deadlines, at least 30 s.
+            deadlines, at least 30 s. Each worker after one that was ended so is given twice the time.
 
     Raises:
         ConfigError: If the predictor is not known or the times make no horizon.
@@ -58,7 +58,6 @@ class WorkerForesight:
         self._policy = policy
         self._clock = clock
         self._deadline_s = deadline_s
-        self._hang_s = hang_s or max(_LEAST_HANG_S, _DEADLINES_TO_HANG * deadline_s)
         self._stand_in = InlineForesight(replace(policy, predictor=_STAND_IN))
         self._past: deque[tuple[LoadInterval, bool]] = deque(
             maxlen=max(_PAST_INTERVALS, policy.window_points or 0)
@@ -73,7 +72,7 @@ class WorkerForesight:
         self._keeper = Keeper(
             _COMMAND,
             clock=clock,
-            hang_s=self._hang_s,
+            hang_s=hang_s or max(_LEAST_HANG_S, _DEADLINES_TO_HANG * deadline_s),
             opening=self._opening,
             hear=self._hear,
             ended=self._hear_of_end,
@@ -132,8 +131,8 @@ class WorkerForesight:
         stand_in = self._stand_in
         await (stand_in.learn_older(kept) if is_older else stand_in.learn(kept))
 
-    def _opening(self, folder: str) -> Iterator[bytes]:
-        limit_s = self._hang_s + _OWN_LIMIT_S
+    def _opening(self, folder: str, hang_s: float) -> Iterator[bytes]:
+        limit_s = hang_s + _OWN_LIMIT_S
         yield line_of(Task(policy=self._policy, further=_FURTHER, limit_s=limit_s, folder=folder))
         learned = self._told - len(self._past)
         self._newest, self._down = News(learned=learned), ""

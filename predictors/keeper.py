@@ -2,7 +2,8 @@
 
 There is never more than one. Restarts back off on the injected clock: 1 s after the first, twice as long
 after each further one that came before any answer, at most five minutes. A hang is measured in real time,
-since that is what a process takes.
+since that is what a process takes. Who was taken for hung may only be slow, so the next one is given twice
+the time, up to 16 times the first limit.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from config.clock import Clock
 _LONGEST_LINE = 2**22
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 300.0
+_MOST_PATIENCE = 16.0
 _CLOSE_S = 0.3
 _BURY_S = 0.2
 _TAIL_BYTES = 4096
@@ -30,7 +32,8 @@ class Keeper:
         command: What to start.
         clock: For the rests between restarts.
         hang_s: A process that owes an answer and writes nothing for so long is ended; real seconds.
-        opening: Returns what each new process is told first, given a folder for its temporary files.
+        opening: Returns what each new process is told first, given a folder for its temporary files, and how
+            long it may take for an answer.
         hear: Takes a line of the process, and returns whether it owes nothing more. What it raises ends the
             process.
         ended: Told why a process ended, in words for people.
@@ -45,7 +48,7 @@ class Keeper:
         *,
         clock: Clock,
         hang_s: float,
-        opening: Callable[[str], Iterable[bytes]],
+        opening: Callable[[str, float], Iterable[bytes]],
         hear: Callable[[bytes], bool],
         ended: Callable[[str], None],
     ) -> None:
@@ -53,6 +56,7 @@ class Keeper:
         self._command = command
         self._clock = clock
         self._hang_s = hang_s
+        self._most_hang_s = _MOST_PATIENCE * hang_s
         self._opening = opening
         self._hear = hear
         self._ended = ended
@@ -114,7 +118,9 @@ class Keeper:
             async with asyncio.timeout(None) as self._watch:
                 await self._listen(process, folder)
         except TimeoutError:
-            return f"gave no answer for {self._hang_s:g} s and was ended"
+            why = f"gave no answer for {self._hang_s:g} s and was ended"
+            self._hang_s = min(2.0 * self._hang_s, self._most_hang_s)
+            return why
         finally:
             self._watch, self.is_up = None, False
             last = await _bury(process, complaint)
@@ -122,7 +128,7 @@ class Keeper:
         return _words(process.returncode or 0, last)
 
     async def _listen(self, process: asyncio.subprocess.Process, folder: str) -> None:
-        for line in self._opening(folder):
+        for line in self._opening(folder, self._hang_s):
             cast("asyncio.StreamWriter", process.stdin).write(line)
         self.is_up = True
         self._expect()

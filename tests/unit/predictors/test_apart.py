@@ -420,6 +420,19 @@ async def test_a_worker_that_hangs_is_ended(start: Start) -> None:
     assert "gave no answer for 0.4 s and was ended" in trouble_of(foresight)
 
 
+async def test_a_worker_after_one_that_hung_is_given_more_time(start: Start, clock: VirtualClock) -> None:
+    foresight = start(hang_s=0.3)
+    await foresight.learn(load(HANG))
+    await forecast_of(foresight)
+    first = trouble_of(foresight)
+    await clock.advance(1.0)
+    await until(lambda: foresight.pid is not None)
+    await forecast_of(foresight)
+
+    assert "gave no answer for 0.3 s" in first
+    assert "gave no answer for 0.6 s" in trouble_of(foresight)
+
+
 @pytest.mark.slow
 async def test_an_idle_worker_is_not_taken_for_a_hung_one(start: Start) -> None:
     foresight = start(hang_s=1.5)
