@@ -22,13 +22,14 @@ from predictors.wire import Lesson, Task, line_of, news_of
 
 # A predictor that does as a load tells it.
 PUPPET = """
-import os, re, signal, threading, time
+import os, re, signal, tempfile, threading, time
 from pathlib import Path
 from predictors.base import SeriesForecast
 
 HERE = Path(__file__).parent
 with (HERE / "starts").open("a") as starts:
     starts.write(f"{os.getpid()}\\n")
+(HERE / "left").write_text(tempfile.mkdtemp())
 
 def wait():
     (HERE / "waiting").touch()
@@ -151,6 +152,10 @@ def is_running(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
     return False
+
+
+def is_folder(path: Path) -> bool:
+    return path.is_dir()
 
 
 def starts(folder: Path) -> list[int]:
@@ -445,6 +450,19 @@ async def test_an_idle_worker_is_not_taken_for_a_hung_one(start: Start) -> None:
     await forecast_of(foresight)
 
     assert foresight.pid == pid
+
+
+async def test_temporary_files_of_a_killed_worker_are_cleared_away(start: Start, folder: Path) -> None:
+    foresight = start()
+    await foresight.learn(load(5.0))
+    await forecast_of(foresight)
+    left = Path((folder / "left").read_text(encoding="utf-8"))
+    was_there = is_folder(left)
+    await ended_of(foresight)
+    await forecast_of(foresight)
+
+    assert was_there
+    await until(lambda: not is_folder(left.parent))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
