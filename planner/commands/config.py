@@ -128,8 +128,11 @@ def check(given: Given) -> Loaded:
     Raises:
         ConfigError: If `run` would refuse them.
     """
+    from planner.commands.assemble import warm_up_options_of
+
     loaded = load_given(given)
     planner = Planner(loaded.settings, profile_of(loaded.settings))
+    warm_up_options_of(loaded.settings)
     asyncio.run(_make_connectors(loaded, planner.policy.pools))
     return loaded
 

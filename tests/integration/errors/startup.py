@@ -123,6 +123,8 @@ FLAGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("no profile", ("run", *_POINT[2:]), ""),
     ("two sources", _CHECK, "--prometheus http://a:9090 --scrape http://b:8000"),
     ("a predictor that is none", ("run", *_POINT), "--predictor kalmann"),
+    ("a trace to warm up that is not there", ("run", *_POINT), "--set forecast.warm_up_trace=absent.jsonl"),
+    ("a trace to warm up that is none", ("run", *_POINT), "--set forecast.warm_up_trace=binary.yaml"),
     ("an actuator that is none", _CHECK, "--actuator etc"),
     ("a pair without a value", _CHECK, "--set interval"),
     ("a pair with a key that is none", _CHECK, "--set intervall=1m"),

@@ -141,6 +141,15 @@ class FaultyMind(Mind):
     gap: Exception | None = None
     doubt: Exception | None = None
     skipped: tuple[int, ...] = ()
+    closing: Exception | None = None
+    closes = 0
+
+    @override
+    async def close(self) -> None:
+        self.closes += 1
+        await super().close()
+        if self.closing is not None:
+            raise self.closing
 
     @override
     def skip(self, intervals: int) -> None:
@@ -786,6 +795,24 @@ async def test_connectors_that_cannot_be_closed_do_not_keep_the_stop_from_the_re
     assert rig.actuator.closes == 1
     assert rig.count("setpoint_errors_total") == 2.0
     assert "LookupError: no such session" in rig.log.getvalue()
+
+
+async def test_a_stop_ends_what_forecasts() -> None:
+    rig = await started()
+
+    await rig.stop()
+
+    assert rig.mind.closes == 1
+
+
+async def test_a_mind_that_cannot_be_closed_does_not_keep_the_stop_from_the_record() -> None:
+    rig = await started()
+    rig.mind.closing = OSError("no such process")
+
+    await rig.stop()
+
+    assert isinstance(rig.desk.journal.recent()[-1], Stopped)
+    assert "no such process" in rig.log.getvalue()
 
 
 async def test_a_stop_before_the_start_runs_nothing() -> None:
