@@ -148,6 +148,11 @@ class Mind:
         await self._teach(self._foresight)
         await stale.close()
 
+    async def expect(self, *, now_s: float) -> None:
+        """Forecast from what was recalled, for the looks until the next tick."""
+        found = await attempt(partial(self._learn_and_ask, (), now_s=now_s))
+        self.forecast = None if isinstance(found, BaseException) else found
+
     async def change(
         self, policy: Policy, forecast_policy: ForecastPolicy, options: ForesightOptions | None = None
     ) -> None:

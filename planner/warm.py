@@ -82,6 +82,8 @@ class WarmUp:
         warmth = await self._gather(memory.ticks, rhythm, limit_s=limit_s)
         self._resume(memory, warmth)
         await self._learn(warmth)
+        if self._mind.state.planned is not None:  # looks go on as well
+            await self._mind.expect(now_s=rhythm.last_s)
         if memory.anchor_s is None and not warmth.recent:
             start_s = now_s if memory.start_s is None else memory.start_s
             return Rhythm.of(start_s, interval_s=interval_s, now_s=now_s).last_s

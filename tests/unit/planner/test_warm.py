@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from typing_extensions import override
 
 from config.clock import VirtualClock
@@ -15,6 +17,7 @@ from config.settings import Settings
 from connectors.base import Idle, Replicas, Traffic, Unknown, Value
 from connectors.testing import FakeActuator, FakeMetricsSource
 from planner.core.decision import StepKind
+from planner.core.step import step
 from planner.core.words import explain, headline
 from planner.daemon import Daemon, Pace, Parts
 from planner.mind import Mind
@@ -169,6 +172,17 @@ def assert_taught(rig: Rig, *loads: float | None) -> None:
     assert tick.forecast == forecaster.forecast(tick.forecast.made_at_s)
 
 
+def assert_replayed(rig: Rig) -> None:
+    """The records of a process that went on from a journal can be replayed alone."""
+    policy, state = rig.mind.policy, rig.started().state
+    for record in rig.desk.journal.recent():
+        if isinstance(record, Stepped):
+            seen, forecast = record.observation, record.forecast
+            state, decision = step(policy, state, seen, forecast, now_s=record.now_s, kind=record.kind)
+            assert decision == record.decision
+    assert state == rig.mind.state
+
+
 RATES = (3.0, 4.0, None, 6.0, 0.0, 5.0, 7.0)
 
 
@@ -258,6 +272,24 @@ async def test_a_restart_goes_on_where_the_journal_ends_and_asks_for_the_gap_alo
     state = rig.started().state
     assert [memory.wishes for memory in state.pools] != [(), ()]
     assert state.planned == before[-1].decision.demand
+    assert_replayed(rig)
+    await rig.stop()
+
+
+async def test_looks_after_a_restart_compare_with_the_forecast_of_before(tmp_path: Path) -> None:
+    first = await Rig(tmp_path, ()).start()
+    await first.advance(2 * INTERVAL_S)
+    last = first.ticks()[-1]
+    await first.kill()
+
+    rig = await Rig(tmp_path, (), wall_s=WALL_S + 2 * INTERVAL_S + 5.0).start()
+
+    (look,) = [record for record in rig.desk.journal.recent() if isinstance(record, Stepped)]
+    assert look.kind is StepKind.LOOK
+    assert look.forecast is not None
+    assert last.forecast is not None
+    assert look.forecast.made_at_s == pytest.approx(-5.0)
+    assert replace(look.forecast, made_at_s=0.0) == replace(last.forecast, made_at_s=0.0)
     await rig.stop()
 
 
