@@ -154,13 +154,13 @@ class WarmUp:
         self._mind.resume(replace(state, lengths=_newer(state, warmth.lengths())))
 
     async def _learn(self, warmth: Warmth) -> None:
-        if warmth.recent or self._options.trace:
-            await self._mind.recall(older=self._options.trace, recent=warmth.recent)
         if not self._is_pending and PART in self._desk.board.parts:
             self._desk.worked(PART)
-        if not warmth.recent:
+        if not warmth.recent and not self._options.trace:
             return
-        oldest_wall_s = self._clock.wall_s() - self._clock.now_s() + warmth.oldest_s
+        await self._mind.recall(older=self._options.trace, recent=warmth.recent)
+        ago_s = self._clock.now_s() - warmth.oldest_s
+        oldest = datetime.fromtimestamp(self._clock.wall_s() - ago_s, UTC) if warmth.recent else None
         get_logger().info(
             "warmed",
             intervals=len(warmth.recent),
@@ -168,7 +168,7 @@ class WarmUp:
             source=warmth.from_source,
             unknown=warmth.unknown,
             trace=len(self._options.trace),
-            oldest=f"{datetime.fromtimestamp(oldest_wall_s, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            oldest=f"{oldest:%Y-%m-%dT%H:%M:%SZ}" if oldest else "the trace alone",
         )
 
 
