@@ -10,7 +10,7 @@ import asyncio
 import math
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from planner.commands.forecast import steps_of
 from planner.forecasting.apart import Failed, Job, walk_apart
 from planner.forecasting.evaluation import Score, Series, Walked, score_of, walk
 from planner.forecasting.trace import read_trace
+from predictors.base import Predictor
 from tests.bench.dynamo_arima import DynamoArima
+from tests.bench.dynamo_prophet import DynamoProphet
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "forecasting.md"
@@ -31,17 +33,22 @@ HORIZONS_S = (60.0, 300.0)
 # Prophet fits anew for every interval, and each update of Dynamo's ARIMA takes longer than the one before.
 MOST_FOR_SLOW = 720
 LIMIT_S = 1800.0
-DYNAMO = "arima (Dynamo)"
-SLOW = ("prophet", DYNAMO)
+STAND_INS: dict[str, Callable[[float], Predictor]] = {
+    "arima (Dynamo)": lambda _interval_s: DynamoArima(),
+    "prophet (Dynamo)": lambda interval_s: DynamoProphet(interval_s=interval_s),
+}
+SLOW = ("prophet", *STAND_INS)
 POLICIES = {
     "constant": ForecastPolicy(predictor="constant"),
     "kalman (Dynamo)": ForecastPolicy(predictor="kalman", min_points=1),
     "kalman": ForecastPolicy(predictor="kalman"),
     "arima": ForecastPolicy(predictor="arima"),
-    "prophet (Dynamo)": ForecastPolicy(predictor="prophet", window_points=50),
     "prophet": ForecastPolicy(predictor="prophet"),
 }
-ORDER = ("constant", "kalman (Dynamo)", "kalman", DYNAMO, "arima", "prophet (Dynamo)", "prophet")
+ORDER = (
+    *("constant", "kalman (Dynamo)", "kalman", "arima (Dynamo)", "arima"),
+    *("prophet (Dynamo)", "prophet"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +72,8 @@ async def measured(trace: str, series: Series, interval_s: float, predictor: str
         series = replace(series, values=series.values[-MOST_FOR_SLOW:])
     steps = tuple(sorted({steps_of(horizon_s, interval_s) for horizon_s in HORIZONS_S}))
     memory_bytes = None
-    if predictor == DYNAMO:
-        walked = walk(DynamoArima(), series, horizons=steps, now_s=SystemClock().now_s)
+    if predictor in STAND_INS:
+        walked = walk(STAND_INS[predictor](interval_s), series, horizons=steps, now_s=SystemClock().now_s)
     else:
         policy = replace(POLICIES[predictor], interval_s=interval_s)
         done = await walk_apart(Job(policy=policy, series=series, horizons=steps), limit_s=LIMIT_S)
