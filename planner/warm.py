@@ -71,8 +71,7 @@ class WarmUp:
         """
         now_s, interval_s = self._clock.now_s(), self._mind.policy.interval_s
         if self._options.intervals == 0:
-            if self._options.trace:
-                await self._mind.recall(older=self._options.trace, recent=())
+            await self._learn(merged((), (), rhythm=Rhythm(last_s=now_s, interval_s=interval_s), most=1))
             return now_s
         memory = await self._recollect()
         on_grid_s = now_s - self._clock.wall_s() % interval_s
