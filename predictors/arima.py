@@ -1,60 +1,106 @@
 """ARIMA, with an order that is chosen again and again instead of once.
 
-The order (p, d, q) is selected by pmdarima's `auto_arima`, which is dear, on a schedule that depends on the
-number of points only. Between two selections the parameters of the order are refitted every few points, and
-between those the fitted model's Kalman filter takes each new value in.
+Dynamo 0.9.0 runs pmdarima's `auto_arima` once, on the first five points, and keeps what it finds: mostly
+(0, 0, 0), on logarithms for good, which is a running geometric mean (a step from 10 to 100 is forecast at 13,
+16, 19 …). Here `auto_arima` runs again at 5, 7, 10, 15, 22 … points, half as many more each time, and from
+400 on every 200. Between two selections the parameters of the order in use are fitted anew (at every point
+while there are fewer than 10, then at every 20th), and between those the model's Kalman filter takes each
+value in. All of that depends on the number of points only, not on when a forecast is asked for.
+
+What differs from `auto_arima`'s defaults, and why. Scores are mean errors one interval ahead, divided by
+those of the last value, on six hour-long series (three recorded traces at 30 and 60 s):
+
+- d = 1, no test. Five to thirty points tell KPSS nothing, and a mean that a load returns to is rare: with
+  the test at all sizes the worst score is 1.44, with the test from 30 points 1.08, with d = 1 always 1.08.
+- No drift: worst 1.02, and an error that does not grow with the horizon. A ramp is still followed, through
+  the autoregression of its steps, and exactly if it has no noise.
+- AICc instead of AIC, as windows are short: worst 1.00, best 0.71.
+- The latest 200 intervals: on a day at 30, 60 and 180 s 0.90, 0.98, 1.02; 300 gives 0.90, 0.98, 1.00 for
+  half as much time again, 100 gives 0.99 and 1.04 at 60 and 180 s.
+- Logarithms only where the user asks for them.
+
+A fit that fails changes nothing but `trouble`: the model in use goes on, and ten points later the order is
+chosen again. Before the first model the last value serves, and likewise where all values are the same.
 """
 
 import math
 import warnings
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from config.policy import ForecastPolicy
 from predictors.base import SeriesForecast
-from predictors.series import LARGEST, IdleSkip, bounded, checked, checked_steps
+from predictors.scale import scaled, unscaled
+from predictors.series import IdleSkip, checked, checked_steps
 from predictors.statespace import StateSpace
 
 if TYPE_CHECKING:
-    from statsmodels.tsa.statespace.sarimax import SARIMAXResults as Result
-
-Order = tuple[int, int, int]
-"""The numbers p, d and q."""
+    from statsmodels.tsa.statespace.sarimax import SARIMAXResults
 
 _WINDOW = 200
 _LEAST_POINTS = 5
-_FEW_POINTS = 30
-_GROWTH = 1.5
+_FEW_POINTS = 10
+_REFIT_EVERY = 20
+_RETRY_AFTER = 10
 _SELECT_EVERY = 200
-_REFIT_EVERY = 10
-_LARGEST_ORDER = 3
-_HIGHEST_RATIO = 3.0
+_LARGEST_PQ = 3
 _FITS_KEPT = 256
-_LARGEST_LOG = math.log(LARGEST)
+_FARTHEST_SCALED = 1e100
 _UNFIT = (ValueError, ArithmeticError, LookupError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
-    """A fitted model; it works on values divided by `scale`."""
+class Order:
+    """The shape of an ARIMA model.
+
+    Attributes:
+        p: Autoregressive terms.
+        d: Differences taken.
+        q: Moving-average terms.
+        has_drift: Whether the differences have a mean of their own.
+    """
+
+    p: int
+    d: int
+    q: int
+    has_drift: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A fitted model, standing at the end of its window.
+
+    Attributes:
+        order: Its shape.
+        scale: It works on values divided by this.
+        space: The model and its belief about the next interval.
+    """
 
     order: Order
-    is_centered: bool
     scale: float
     space: StateSpace
+
+
+Fitter = Callable[[tuple[float, ...], Order | None], Fit]
+"""Fits the order given, or the best one for None, to values oldest first; a pure function."""
 
 
 class ArimaPredictor:
     """Forecast with the ARIMA model that suits the latest points best.
 
-    Unknown intervals inside the series are filled with the model's own forecast where a fit needs a value.
+    An unknown interval lets the model's time pass. Where a fit needs a value for it, the forecast that the
+    model had for it serves; it counts as filled, not as a point.
 
     Args:
-        window_points: Fit on this many latest intervals; None is 200.
+        window_points: Fit on this many latest intervals, 5 or more; None is 200.
         log1p: Work on ln(1 + y).
         min_points: With fewer known values the forecast is the last one; fewer than 5 tell no order.
+        fit: How models are fitted; None is pmdarima.
 
     Example:
         >>> predictor = ArimaPredictor()
@@ -64,18 +110,26 @@ class ArimaPredictor:
         50.0
     """
 
-    def __init__(self, *, window_points: int | None = None, log1p: bool = False, min_points: int = 5) -> None:
+    def __init__(
+        self,
+        *,
+        window_points: int | None = None,
+        log1p: bool = False,
+        min_points: int = 5,
+        fit: Fitter | None = None,
+    ) -> None:
         self._log1p = log1p
         self._min_points = max(_LEAST_POINTS, min_points)
-        self._window: deque[float] = deque(maxlen=max(_LEAST_POINTS, window_points or _WINDOW))
-        self._is_known: deque[bool] = deque(maxlen=self._window.maxlen)
+        self._fitter = fit or fitted
+        size = max(_LEAST_POINTS, window_points or _WINDOW)
+        self._window: deque[float] = deque(maxlen=size)
+        self._is_known: deque[bool] = deque(maxlen=size)
         self._skip = IdleSkip()
         self._points = 0
         self._filled = 0
         self._last = 0.0
-        self._next_selection = self._min_points
-        self._fit: _Fit | None = None
-        self._space: StateSpace | None = None
+        self._selection_at = self._min_points
+        self._fit: Fit | None = None
         self._trouble = ""
 
     @property
@@ -90,7 +144,7 @@ class ArimaPredictor:
 
     @property
     def filled(self) -> int:
-        """Unknown intervals that were filled with the predictor's own forecast."""
+        """Unknown intervals for which the predictor's own forecast stands in."""
         return self._filled
 
     @property
@@ -109,22 +163,25 @@ class ArimaPredictor:
 
     def forecast(self, steps: int) -> SeriesForecast:
         """Return the model's forecast; the last value while there is no model."""
-        return SeriesForecast(mean=self._from_scale(self._expected(checked_steps(steps))))
+        expected = self._expected(checked_steps(steps))
+        highest = max(self._window, default=0.0)
+        return SeriesForecast(mean=unscaled(expected, log1p=self._log1p, highest=highest))
 
     def _pass(self) -> None:
         if not self._points:
             return
         self._filled += 1
-        self._append(self._expected(1), is_known=False)
-        if self._space is not None:
-            self._space = self._space.passed()
+        self._append(max(0.0, self._expected(1)), is_known=False)
+        if self._fit is not None:
+            self._fit = _moved(self._fit, self._fit.space.passed())
 
     def _learn(self, value: float) -> None:
         self._points += 1
-        self._last = math.log1p(value) if self._log1p else value
+        self._last = scaled(value, log1p=self._log1p)
         self._append(self._last, is_known=True)
-        if self._space is not None and self._fit is not None:
-            self._space = self._space.seen(min(self._last / self._fit.scale, LARGEST))
+        if self._fit is not None:
+            seen = min(self._last / self._fit.scale, _FARTHEST_SCALED)
+            self._fit = _moved(self._fit, self._fit.space.seen(seen))
         self._fit_if_due()
 
     def _append(self, value: float, *, is_known: bool) -> None:
@@ -134,36 +191,29 @@ class ArimaPredictor:
     def _fit_if_due(self) -> None:
         if sum(self._is_known) < self._min_points:
             return
-        if self._points >= self._next_selection:
-            self._next_selection = self._points + _until_next_selection(self._points)
-            self._refit(select=True)
-        elif self._points % _REFIT_EVERY == 0 or self._points < _FEW_POINTS:
-            self._refit(select=self._fit is None)
+        if self._points >= self._selection_at:
+            self._try(None)
+        elif self._fit is not None and not self._trouble and _is_refit_due(self._points):
+            self._try(self._fit.order)
 
-    def _refit(self, *, select: bool) -> None:
-        order = None if select or self._fit is None else self._fit.order
-        is_centered = self._fit is not None and self._fit.is_centered
+    def _try(self, order: Order | None) -> None:
         try:
-            self._fit = _fitted(tuple(self._window), order, is_centered=is_centered)
+            fit = self._fitter(tuple(self._window), order)
         except _UNFIT as error:
             kept = "the last model" if self._fit else "the last value"
             self._trouble = f"no ARIMA model fits {len(self._window)} points: {error}; {kept} stays in use"
-        else:
-            self._space = self._fit.space
-            self._trouble = ""
+            self._selection_at = self._points + _RETRY_AFTER
+            return
+        self._fit = fit
+        self._trouble = ""
+        if order is None:
+            self._selection_at = self._points + _until_next_selection(self._points)
 
     def _expected(self, steps: int) -> float:
-        if self._space is None or self._fit is None:
+        if self._fit is None:
             return self._last
-        raw = self._space.expected(steps) * self._fit.scale
-        return min(max(0.0, raw), self._highest()) if math.isfinite(raw) else self._last
-
-    def _highest(self) -> float:
-        highest = max(self._window)
-        return highest + math.log(_HIGHEST_RATIO) if self._log1p else min(_HIGHEST_RATIO * highest, LARGEST)
-
-    def _from_scale(self, value: float) -> float:
-        return bounded(math.expm1(min(value, _LARGEST_LOG)) if self._log1p else value)
+        expected = self._fit.space.expected(steps) * self._fit.scale
+        return expected if math.isfinite(expected) else self._last
 
 
 def build(policy: ForecastPolicy) -> ArimaPredictor:
@@ -173,51 +223,81 @@ def build(policy: ForecastPolicy) -> ArimaPredictor:
     )
 
 
-def _until_next_selection(points: int) -> int:
-    return min(_SELECT_EVERY, max(1, int((_GROWTH - 1.0) * points)))
-
-
 @lru_cache(maxsize=_FITS_KEPT)
-def _fitted(window: tuple[float, ...], order: Order | None, *, is_centered: bool) -> _Fit:
-    """Return the model of an order, or of the best one, for the window; pure, so its answers are kept."""
+def fitted(window: tuple[float, ...], order: Order | None) -> Fit:
+    """Return pmdarima's model for the window; a pure function, whose latest answers are kept.
+
+    Args:
+        window: Values that are not negative, oldest first; at least five.
+        order: Fit this one; None looks for the best.
+
+    Raises:
+        ValueError: If no model can be fitted; other errors of arithmetic come as they are.
+    """
     import numpy as np
     from pmdarima import ARIMA, auto_arima
 
     scale = max(window) or 1.0
     values = np.array([value / scale for value in window])
-    if order is None and values.min() == values.max():
-        order, is_centered = (0, 1, 0), False
-    with warnings.catch_warnings():
+    if order is None and min(window) == max(window):
+        order = Order(p=0, d=1, q=0)
+    most_p, most_q = _most_terms(len(window))
+    with warnings.catch_warnings(), _one_thread():
         warnings.simplefilter("ignore")
         if order is None:
             model = auto_arima(
                 values,
+                d=1,
                 seasonal=False,
-                d=1 if len(window) < _FEW_POINTS else None,
-                max_p=_LARGEST_ORDER,
-                max_q=_LARGEST_ORDER,
+                start_p=min(2, most_p),
+                start_q=min(2, most_q),
+                max_p=most_p,
+                max_q=most_q,
+                with_intercept=False,
+                information_criterion="aicc",
                 suppress_warnings=True,
                 error_action="ignore",
             )
         else:
-            model = ARIMA(order, with_intercept=is_centered, suppress_warnings=True).fit(values)
-    return _Fit(
-        order=model.order,
-        is_centered=bool(model.with_intercept),
-        scale=scale,
-        space=_space_of(model.arima_res_),
-    )
+            model = ARIMA((order.p, order.d, order.q), with_intercept=order.has_drift).fit(values)
+    p, d, q = model.order
+    found = Order(p=p, d=d, q=q, has_drift=bool(model.with_intercept))
+    return Fit(order=found, scale=scale, space=_space_of(model.arima_res_))
 
 
-def _space_of(result: "Result") -> StateSpace:
-    """Return the model of a statsmodels result, standing at the end of its window."""
-    found = result.filter_results
-    selection = found.selection[:, :, 0]
+def _one_thread() -> AbstractContextManager[object]:
+    """Matrices of five rows gain nothing from threads, and on a busy machine lose a hundredfold."""
+    limits: AbstractContextManager[object] = import_module("threadpoolctl").threadpool_limits(limits=1)
+    return limits
+
+
+def _space_of(result: "SARIMAXResults") -> StateSpace:
+    matrices = result.filter_results
+    selection = matrices.selection[:, :, 0]
     return StateSpace(
-        design=found.design[0, :, 0].copy(),
-        transition=found.transition[:, :, 0].copy(),
-        intercept=found.state_intercept[:, -1].copy(),
-        noise=selection @ found.state_cov[:, :, 0] @ selection.T,
-        state=found.predicted_state[:, -1].copy(),
-        covariance=found.predicted_state_cov[:, :, -1].copy(),
+        design=matrices.design[0, :, 0].copy(),
+        transition=matrices.transition[:, :, 0].copy(),
+        intercept=matrices.state_intercept[:, -1].copy(),
+        noise=selection @ matrices.state_cov[:, :, 0] @ selection.T,
+        state=matrices.predicted_state[:, -1].copy(),
+        covariance=matrices.predicted_state_cov[:, :, -1].copy(),
     )
+
+
+def _most_terms(points: int) -> tuple[int, int]:
+    """Return the largest p and q: AICc needs two more differences than there are parameters."""
+    spare = points - 4
+    most_q = min(_LARGEST_PQ, spare // 2)
+    return min(_LARGEST_PQ, spare - most_q), most_q
+
+
+def _moved(fit: Fit, space: StateSpace) -> Fit:
+    return Fit(order=fit.order, scale=fit.scale, space=space)
+
+
+def _is_refit_due(points: int) -> bool:
+    return points < _FEW_POINTS or points % _REFIT_EVERY == 0
+
+
+def _until_next_selection(points: int) -> int:
+    return min(_SELECT_EVERY, points // 2)
