@@ -237,6 +237,9 @@ class MetricsSource(Protocol):
     async def history(self, duration_s: float, step_s: float) -> tuple[Traffic, ...]:
         """Return past windows, oldest first; empty where the source keeps no history.
 
+        They are best made to end at multiples of the step in Unix time, where the ticks of a daemon come that
+        starts with them; a window that ends elsewhere counts for the interval that is nearest.
+
         Raises:
             ObservationError: If there is a history and it cannot be read.
         """
