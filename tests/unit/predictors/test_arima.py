@@ -12,6 +12,7 @@ import pytest
 
 from config.errors import InternalError
 from config.policy import ForecastPolicy
+from planner.forecasting.trace import read_trace
 from predictors.arima import ArimaPredictor, Fit, Order, build, fitted
 from predictors.testing import Factory, PredictorConformance
 
@@ -48,6 +49,7 @@ class Counting:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("check", PredictorConformance().checks(), ids=lambda check: check.__name__)
 def test_arima_keeps_every_promise(check: Callable[[Factory], None]) -> None:
     check(ArimaPredictor)
@@ -203,3 +205,25 @@ def test_a_load_that_wanders_under_noise_is_forecast_better_than_by_the_last_val
         predictor.observe(value)
 
     assert off < 0.95 * last_off
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("trace", "worst"), [("azure2023_conv", 1.05), ("mooncake_conversation", 0.85), ("azure2023_code", 1.0)]
+)
+def test_on_recorded_traffic_it_is_no_worse_than_the_last_value(
+    shared_dir: Path, trace: str, worst: float
+) -> None:
+    passed = read_trace(shared_dir / "traces" / f"{trace}.jsonl.gz", interval_s=60.0)
+    values = [60.0 * (interval.arrivals_rps or 0.0) for interval in passed]
+    start = len(values) // 5
+    predictor = fed(ArimaPredictor(), values[:start])
+
+    off, last_off = 0.0, 0.0
+    for before, value in itertools.pairwise(values[start - 1 :]):
+        off += abs(value - predictor.forecast(1).mean)
+        last_off += abs(value - before)
+        predictor.observe(value)
+
+    assert off < worst * last_off

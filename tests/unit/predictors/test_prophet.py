@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import math
@@ -9,6 +10,7 @@ import pytest
 
 from config.errors import InternalError
 from config.policy import ForecastPolicy
+from planner.forecasting.trace import read_trace
 from predictors.prophet import Curve, ProphetPredictor, Window, build, fitted
 from predictors.testing import Factory, PredictorConformance
 
@@ -30,6 +32,7 @@ def straight(window: Window, interval_s: float) -> Curve:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("check", PredictorConformance().checks(), ids=lambda check: check.__name__)
 def test_prophet_keeps_every_promise(check: Callable[[Factory], None]) -> None:
     check(every_minute)
@@ -166,3 +169,25 @@ def test_the_policy_reaches_the_predictor() -> None:
 def test_a_value_that_no_load_has_is_refused(value: float) -> None:
     with pytest.raises(InternalError, match="expected a finite number"):
         every_minute().observe(value)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("trace", "worst"), [("azure2023_conv", 1.1), ("mooncake_conversation", 0.85), ("azure2023_code", 1.0)]
+)
+def test_on_recorded_traffic_it_is_no_worse_than_the_last_value(
+    shared_dir: Path, trace: str, worst: float
+) -> None:
+    passed = read_trace(shared_dir / "traces" / f"{trace}.jsonl.gz", interval_s=60.0)
+    values = [60.0 * (interval.arrivals_rps or 0.0) for interval in passed]
+    start = len(values) // 5
+    predictor = fed(every_minute(), values[:start])
+
+    off, last_off = 0.0, 0.0
+    for before, value in itertools.pairwise(values[start - 1 :]):
+        off += abs(value - predictor.forecast(1).mean)
+        last_off += abs(value - before)
+        predictor.observe(value)
+
+    assert off < worst * last_off
