@@ -69,7 +69,10 @@ class HttpOptions:
     def secrets(self) -> tuple[str, ...]:
         """Return every text that must not appear in a log or an error."""
         basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        texts = (self.token, self.password, basic if self.username else "", *(v for _, v in self.headers))
+        values = [value for _, value in self.headers]
+        # A server that repeats credentials leaves their scheme out: `Bearer abc` comes back as `abc`.
+        bare = [value.rpartition(" ")[2] for value in values if " " in value]
+        texts = (self.token, self.password, basic if self.username else "", *values, *bare)
         return tuple(text for text in texts if text)
 
     def tls_context(self) -> ssl.SSLContext:

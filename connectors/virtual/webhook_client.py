@@ -202,13 +202,16 @@ class WebhookClient:
         return secret
 
     def shows_secrets(self, text: str) -> bool:
-        """Tell whether the receiver's words hold a secret that it was sent."""
-        return self._masked(text, self._sent) != text
+        """Tell whether the receiver's words hold a secret that it was sent, as it is or escaped in JSON."""
+        return any(form in text for word in self._secrets(self._sent) for form in _written(word))
 
     def _masked(self, text: str, secret: str) -> str:
-        for word in (secret, *self._options.http().secrets()):
-            text = text.replace(word, "***") if word else text
+        for word in self._secrets(secret):
+            text = text.replace(word, "***")
         return text
+
+    def _secrets(self, secret: str) -> tuple[str, ...]:
+        return (*((secret,) if secret else ()), *self._options.http().secrets())
 
 
 def where_of(url: str) -> str:
@@ -232,6 +235,11 @@ async def _content(response: httpx.Response) -> bytes:
             where = where_of(str(response.request.url))
             raise Malformed(f"{where} sent more than {_MAX_BYTES} bytes; expected a fleet or a short text")
     return bytes(content)
+
+
+def _written(word: str) -> tuple[str, ...]:
+    """Return how a text may stand in a JSON document, and as it is."""
+    return (word, *(json.dumps(word, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)))
 
 
 def _words(content: bytes) -> str:

@@ -1,6 +1,7 @@
 """The webhook actuator against a real HTTP server: wishes, keys, signatures, retries, answers."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -502,6 +503,29 @@ async def test_no_secret_is_in_the_error_about_a_body_that_echoes_it(
         await planner(headers=(("X-Tenant", TENANT),)).read()
 
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("text", [f"unknown token {TENANT}", json.dumps({"error": f"{TENANT}?"})])
+async def test_no_token_of_a_header_is_in_an_error_that_echoes_it_alone(
+    receiver: Receiver, planner: Open, text: str
+) -> None:
+    receiver.replies.append(Reply(status=403, text=text))
+
+    with pytest.raises(Refused, match=r"\*\*\*") as caught:
+        await planner(headers=(("Authorization", f"Bearer {TENANT}"),)).scale(WANTED)
+
+    assert TENANT not in str(caught.value)
+
+
+@pytest.mark.parametrize("is_ascii", [True, False])
+async def test_no_secret_is_in_the_error_about_a_body_that_escapes_it(
+    receiver: Receiver, planner: Open, *, is_ascii: bool
+) -> None:
+    word = 'pä"ss\\word'
+    receiver.replies.append(Reply(status=200, text=json.dumps({"pools": {word: 1}}, ensure_ascii=is_ascii)))
+
+    with pytest.raises(Malformed, match="hold our secrets, not shown"):
+        await planner(secret=word).read()
 
 
 @pytest.mark.parametrize(

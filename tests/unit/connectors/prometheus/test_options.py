@@ -20,6 +20,12 @@ def test_secrets_are_not_shown() -> None:
     assert "me" in shown[1]
 
 
+def test_the_credentials_of_a_header_are_a_secret_without_their_scheme_too() -> None:
+    secrets = HttpOptions(headers=(("authorization", f"Bearer {WORD}"), ("x-key", "k"))).secrets()
+
+    assert secrets == (f"Bearer {WORD}", "k", WORD)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
