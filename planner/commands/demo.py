@@ -58,13 +58,16 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int, given: Giv
         metrics_url: Where the simulated frontend shows its metrics.
         scenario: The world.
         port: Port of the daemon's own HTTP server; 0 takes a free one.
-        given: The user's own settings, which win over the demo's targets, budget, interval and predictor.
+        given: The user's own settings, which win over the demo's targets and budget. With a file or a
+            manifest, all else that it leaves out is as it would be in the daemon.
 
     Raises:
         ConfigError: If the user's settings cannot be used.
     """
     own = given or Given(values={})
-    base, wiring = _taste(scenario), _wiring(metrics_url, port=port)
+    base, wiring = _world(scenario), _wiring(metrics_url, port=port)
+    if own.file is None and own.dgdr is None:
+        base |= _taste()
     flags, _ = settings_of(own)
     if taken := [key for key in flags if key in wiring]:
         raise ConfigError(f"{taken[0]} is the demo's own", key="--set", hint="leave it out")
@@ -73,21 +76,25 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int, given: Giv
     return load(flags=flags | wiring, environment={}, file=own.file, dgdr=own.dgdr, base=base)
 
 
-def _taste(scenario: Scenario) -> dict[str, object]:
-    """Return what a user may want otherwise."""
+def _world(scenario: Scenario) -> dict[str, object]:
+    """Return what a user may want otherwise, and what the simulated world is made for."""
     return {
-        "interval": "30s",
-        "look_interval": "5s",
         "startup": f"{scenario.startup_s:g}s",
         "budget_gpus": str(BUDGET_GPUS),
         "targets.ttft": f"{scenario.targets.ttft_s * 1000:g}ms",
         "targets.itl": f"{scenario.targets.itl_s * 1000:g}ms",
+        "log.level": "warning",
+    }
+
+
+def _taste() -> dict[str, object]:
+    """Return what shows best where the user has no settings to be tried."""
+    return {
         "pools.prefill.scale_down_window": "3m",
         "pools.decode.scale_down_window": "3m",
         # A day in an hour climbs steeply: sized for what the load reaches while an engine starts.
         "forecast.predictor": "kalman",
         "sizing.quantile": "0.95",
-        "log.level": "warning",
     }
 
 

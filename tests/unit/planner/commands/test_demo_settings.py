@@ -34,6 +34,19 @@ def test_a_request_wins_over_them_but_not_over_the_wiring(tmp_path: Path) -> Non
     assert not any("plannerNoOperation" in note for note in loaded.notes)
 
 
+@pytest.mark.parametrize("source", ["file", "dgdr"])
+def test_what_the_users_file_leaves_out_is_as_the_daemon_would_have_it(tmp_path: Path, source: str) -> None:
+    file = tmp_path / "setpoint.yaml"
+    file.write_text("interval: 20s\n")
+    given = Given(file=file, values={}) if source == "file" else Given(dgdr=GUIDE, values={})
+
+    settings = demo_settings(URL, Scenario(startup_s=40.0), port=0, given=given).settings
+
+    assert settings.sizing.quantile is None
+    assert settings.pools.prefill.scale_down_window == settings.pools.decode.scale_down_window == 90.0
+    assert settings.startup == 40.0
+
+
 def test_what_joins_the_demo_together_cannot_be_set() -> None:
     with pytest.raises(ConfigError, match=r"--set: scrape\.urls is the demo's own; leave it out"):
         demo_settings(URL, Scenario(), port=0, given=Given(values={}, pairs=("scrape.urls=http://a",)))
