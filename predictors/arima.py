@@ -30,7 +30,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from config.policy import ForecastPolicy
@@ -267,7 +266,9 @@ def fitted(window: tuple[float, ...], order: Order | None) -> Fit:
 
 def _one_thread() -> AbstractContextManager[object]:
     """Matrices of five rows gain nothing from threads, and on a busy machine lose a hundredfold."""
-    limits: AbstractContextManager[object] = import_module("threadpoolctl").threadpool_limits(limits=1)
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
     return limits
 
 
