@@ -165,7 +165,9 @@ class WebhookClient:
             target = self._masked(where_of(response.headers.get("location", "")), secret)
             return Malformed(f"{where} redirects to {target} (HTTP {status}); set the address to that")
         text = f"{where} answered HTTP {status}"
-        if words := self._masked(_words(content), secret):
+        # What it was sent is good for some minutes yet.
+        signature = response.request.headers.get(SIGNATURE_HEADER, "").rpartition("=")[2]
+        if words := self._masked(_words(content), secret, signature):
             text = f"{text}: {_shortened(words)}"
         if hint := _WHAT_TO_CHECK.get(status):
             text = f"{text}; {hint}"
@@ -205,13 +207,13 @@ class WebhookClient:
         """Tell whether the receiver's words hold a secret that it was sent, as it is or escaped in JSON."""
         return any(form in text for word in self._secrets(self._sent) for form in _written(word))
 
-    def _masked(self, text: str, secret: str) -> str:
-        for word in self._secrets(secret):
+    def _masked(self, text: str, *further: str) -> str:
+        for word in self._secrets(*further):
             text = text.replace(word, "***")
         return text
 
-    def _secrets(self, secret: str) -> tuple[str, ...]:
-        return (*((secret,) if secret else ()), *self._options.http().secrets())
+    def _secrets(self, *further: str) -> tuple[str, ...]:
+        return (*(word for word in further if word), *self._options.http().secrets())
 
 
 def where_of(url: str) -> str:

@@ -26,6 +26,7 @@ from connectors.base import PoolState, Replicas
 from connectors.testing import ActuatorConformance, ActuatorHarness
 from connectors.virtual.webhook import WebhookActuator
 from connectors.virtual.webhook_options import WebhookOptions
+from connectors.virtual.webhook_protocol import signature_of
 from tests.integration.connectors.virtual.receiver import WALL_S, HurriedClock, Receiver, Reply, pool_of
 
 if TYPE_CHECKING:
@@ -515,6 +516,18 @@ async def test_no_token_of_a_header_is_in_an_error_that_echoes_it_alone(
         await planner(headers=(("Authorization", f"Bearer {TENANT}"),)).scale(WANTED)
 
     assert TENANT not in str(caught.value)
+
+
+async def test_no_signature_is_in_an_error_that_echoes_it(receiver: Receiver, planner: Open) -> None:
+    at_s = int(WALL_S)
+    expected = signature_of(b"", secret=KEY, at_unix_s=at_s)
+    receiver.replies.append(Reply(status=401, text=f"bad signature {expected}"))
+
+    with pytest.raises(ObservationError, match=rf"bad signature t={at_s},v1=\*\*\*") as caught:
+        await planner().read()
+
+    assert receiver.requests[0].headers["Setpoint-Signature"] == expected
+    assert expected.partition("v1=")[2] not in str(caught.value)
 
 
 @pytest.mark.parametrize("is_ascii", [True, False])
