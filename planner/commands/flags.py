@@ -100,7 +100,7 @@ FLAGS = (
         name="--actuator",
         key="actuator",
         metavar="NAME",
-        meaning="Where decisions go: memory, etcd or plugin.",
+        meaning="Where decisions go: memory, etcd, webhook or plugin.",
     ),
     Flag(
         name="--actuate/--advise",
@@ -111,7 +111,7 @@ FLAGS = (
     Flag(
         name="--http-port", key="http.port", metavar="PORT", meaning="Port for metrics, health and the API."
     ),
-    Flag(name="--log-format", key="log.format", metavar="NAME", meaning="console or json."),
+    Flag(name="--log-format", key="log.format", metavar="NAME", meaning="console, json or dynamo."),
     Flag(name="--log-level", key="log.level", metavar="NAME", meaning="debug, info, warning or error."),
     Flag(name="--journal", key="journal.path", metavar="FILE", meaning="Append every decision to this file."),
 )

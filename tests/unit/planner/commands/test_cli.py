@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 import pytest
 from typer.testing import CliRunner
 
 from config.catalog import entries
+from config.sections import ActuatorKind, LogFormat, LogLevel
 from planner.cli import app
 from planner.commands.examples import EXAMPLES
 from planner.commands.flags import ALL_FLAGS
@@ -178,6 +180,15 @@ def test_help_fits_the_terminal_and_ends_with_examples(
     examples = result.output.partition("Examples:")[2].strip().splitlines()
     assert [line.strip() for line in examples] == list(EXAMPLES[command])
     assert all(len(line) <= columns for line in result.output.partition("Examples:")[0].splitlines())
+
+
+@pytest.mark.parametrize(
+    ("key", "kinds"), [("actuator", ActuatorKind), ("log.format", LogFormat), ("log.level", LogLevel)]
+)
+def test_the_help_of_a_choice_names_every_choice(key: str, kinds: type[StrEnum]) -> None:
+    meaning = next(flag.meaning for flag in ALL_FLAGS if flag.key == key)
+
+    assert [kind for kind in kinds if not re.search(rf"\b{kind}\b", meaning)] == []
 
 
 def test_the_bare_command_shows_help(setpoint: Run) -> None:
