@@ -185,7 +185,11 @@ _TABLE = (
     Key(name="environment", translate=_environment, default="kubernetes"),
     Key(name="namespace", translate=text("dynamo.namespace")),
     Key(name="model_name", translate=text("prometheus.model")),
-    Key(name="metric_pulling_prometheus_endpoint", translate=text("prometheus.url")),
+    Key(
+        name="metric_pulling_prometheus_endpoint",
+        translate=text("prometheus.url"),
+        default="http://prometheus-kube-prometheus-prometheus.monitoring.svc.cluster.local:9090",
+    ),
     Key(name="metric_pulling_prometheus_token", translate=text("prometheus.token")),
     Key(name="metric_pulling_prometheus_token_file", translate=text("prometheus.token_file")),
     Key(name="metric_pulling_prometheus_ssl_verify", translate=truth("prometheus.verify_tls")),

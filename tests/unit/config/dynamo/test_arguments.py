@@ -29,6 +29,7 @@ def test_absent_arguments_have_the_defaults_of_dynamo() -> None:
         "forecast.predictor": "arima",
         "forecast.log1p": False,
         "actuate": False,
+        "prometheus.url": "http://prometheus-kube-prometheus-prometheus.monitoring.svc.cluster.local:9090",
     }
 
 

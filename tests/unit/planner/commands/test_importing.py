@@ -12,6 +12,7 @@ import yaml
 CASES = Path(__file__).parents[3] / "unit" / "config" / "dynamo" / "cases" / "good"
 GUIDE = sorted(CASES.glob("guide_*.yaml"))
 
+ADDRESS = "http://prometheus-kube-prometheus-prometheus.monitoring.svc.cluster.local:9090"
 DOCUMENT = Path(__file__).parents[4] / "docs" / "dynamo.md"
 
 
@@ -65,6 +66,8 @@ def test_every_line_names_the_key_it_comes_from(setpoint: Run, tmp_path: Path) -
         "forecast:",
         "  predictor: constant  # loadPredictor: constant",
         "  log1p: false  # plannerLoadPredictorLog1p: false, Dynamo's default",
+        "prometheus:",
+        f"  url: {ADDRESS}  # plannerMetricPullingPrometheusEndpoint: {ADDRESS[:63]}…, Dynamo's default",
     ]
     engines, advice, kubernetes = answered.err.splitlines()
     assert engines.startswith("warning: plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is")
