@@ -5,6 +5,7 @@ Known are DynamoGraphDeploymentRequest (v1alpha1 and v1beta1), DynamoGraphDeploy
 configuration as a file. Other documents of the same file, and all other sections, are left alone.
 """
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from config.dynamo.nodes import Source, at, documents, entries, inside, items, l
 from config.dynamo.spelling import key_of
 from config.errors import ConfigError
 from config.files import read_text
+from config.units import quoted
 
 _NULL = "tag:yaml.org,2002:null"
 _CONFIG_ARGUMENT = "--config"
@@ -125,7 +127,9 @@ def _request(node: yaml.Node, source: Source) -> Iterator[Found]:
     spec = at(node, source, "spec")
     version = text_of(at(node, source, "apiVersion")).rpartition("/")[2]
     late = at(spec, source, "features", "planner")
+    _check_names(at(spec, source, "features"), source, "planner")
     if late is not None or (version != "v1alpha1" and at(spec, source, "profilingConfig") is None):
+        _check_names(spec, source, "sla")
         yield Found(
             form=Form.REQUEST,
             file=source.name,
@@ -138,6 +142,7 @@ def _request(node: yaml.Node, source: Source) -> Iterator[Found]:
 
 
 def _early_request(config: yaml.Node | None, source: Source) -> Found:
+    _check_names(config, source, "planner", "sla")
     return Found(
         form=Form.REQUEST,
         file=source.name,
@@ -199,6 +204,25 @@ def _configuration(node: yaml.Node, source: Source) -> Iterator[Found]:
     written = _section(node, source, "the document") if isinstance(node, yaml.MappingNode) else ()
     if any(key_of(one.name, Section.PLANNER) for one in written or ()):
         yield Found(form=Form.CONFIGURATION, file=source.name, planner=written, is_late=True)
+
+
+def _check_names(node: yaml.Node | None, source: Source, *sections: str) -> None:
+    """Refuse what is meant for our sections and would be passed over as foreign.
+
+    Raises:
+        ConfigError: If a name is nearly one of the sections, or a key of the planner stands beside them.
+    """
+    for entry in entries(node, source):
+        where = f"({source.name}:{entry.line})"
+        near = difflib.get_close_matches(entry.name[:64].lower(), sections, n=1, cutoff=0.8)
+        if near and entry.name not in sections:
+            hint = f"did you mean {near[0]}? {where}"
+            raise ConfigError("a request has no such section", key=quoted(entry.name), hint=hint)
+        if entry.name.startswith("planner") and key_of(entry.name, Section.PLANNER) is not None:
+            hint = f"put it under planner: {where}"
+            raise ConfigError(
+                "a key of the planner stands outside its section", key=quoted(entry.name), hint=hint
+            )
 
 
 def _section(node: yaml.Node | None, source: Source, name: str) -> tuple[Written, ...] | None:
