@@ -1,5 +1,6 @@
 """The planner's command line: `--adjustment-interval 60 --ttft=300 --no-correction`."""
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from config.errors import ConfigError
 from config.units import quoted
 
 _LEAD = "--"
+# What ends a command in a shell's line: `2>&1`, `| tee log`, `&& …`.
+_SHELL = re.compile(r"[0-9&]?>.*|<.*|\|{1,2}|&{1,2}|;")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ def tokens_of(text: str, *, line: int = 0, name: str = "") -> tuple[Token, ...]:
 def parsed(tokens: Iterable[Token], *, name: str = "") -> tuple[Written, ...]:
     """Return the arguments of a command line; the program before the first one is passed over.
 
+    So is what a shell does after them.
+
     Args:
         tokens: Its words.
         name: What the file is called that holds it; empty if it is none.
@@ -56,7 +61,8 @@ def parsed(tokens: Iterable[Token], *, name: str = "") -> tuple[Written, ...]:
     """
     words = list(tokens)
     first = next((index for index, word in enumerate(words) if word.text.startswith(_LEAD)), len(words))
-    return tuple(_arguments(words[first:], name))
+    last = next((i for i in range(first, len(words)) if _SHELL.fullmatch(words[i].text)), len(words))
+    return tuple(_arguments(words[first:last], name))
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

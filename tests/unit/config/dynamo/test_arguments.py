@@ -57,6 +57,13 @@ def test_the_program_before_the_arguments_is_passed_over() -> None:
     assert [(one.name, one.value) for one in words] == [("--ttft", "300")]
 
 
+@pytest.mark.parametrize("rest", ["2>&1 | tee /tmp/log", "&& sleep 3", "> /dev/null", "; exit 0", "|| true"])
+def test_what_the_shell_does_after_the_arguments_is_passed_over(rest: str) -> None:
+    words = parsed(tokens_of(f"cd /workspace && python3 -m planner --ttft 300 --no-correction {rest}"))
+
+    assert [(one.name, one.value) for one in words] == [("--ttft", "300"), ("--no-correction", True)]
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
