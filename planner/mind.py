@@ -144,9 +144,7 @@ class Mind:
         if not self._is_taught:
             await self._teach(self._foresight)
             return
-        stale, self._foresight = self._foresight, self._make(self.forecast_policy, self._options)
-        await self._teach(self._foresight)
-        await stale.close()
+        await self._replace(self._make(self.forecast_policy, self._options))
 
     async def expect(self, *, now_s: float) -> None:
         """Forecast from what was recalled, for the looks until the next tick."""
@@ -158,7 +156,7 @@ class Mind:
     ) -> None:
         """Go on under other policies; what was learned stays.
 
-        A predictor with other settings is taught the kept intervals again.
+        A predictor with other settings is taught the kept intervals again, unless they are of another length.
 
         Raises:
             ConfigError: If the predictor is not known; nothing is changed then.
@@ -167,11 +165,11 @@ class Mind:
         options = options or self._options
         if (forecast_policy, options) != (self.forecast_policy, self._options):
             foresight = self._make(forecast_policy, options)
-            await self._teach(foresight)
-            stale, self._foresight = self._foresight, foresight
+            if forecast_policy.interval_s != self.forecast_policy.interval_s:
+                self._past.replace(older=(), recent=())
             self._past.keep(most=self._most(forecast_policy, options))
             self.forecast_policy, self._options = forecast_policy, options
-            await stale.close()
+            await self._replace(foresight)
         self._decider.change(policy)
 
     async def close(self) -> None:
@@ -183,6 +181,12 @@ class Mind:
         async with asyncio.timeout(self._options.deadline_of(self.forecast_policy) + _GRACE_S):
             await self._foresight.learn(passed)
             return await self._foresight.forecast(now_s=now_s)
+
+    async def _replace(self, foresight: Foresight) -> None:
+        # Who learns no more ends first: two workers that fit would take twice the memory.
+        stale, self._foresight = self._foresight, foresight
+        await stale.close()
+        await self._teach(foresight)
 
     async def _teach(self, foresight: Foresight) -> None:
         self._is_taught = True

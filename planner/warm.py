@@ -61,6 +61,7 @@ class WarmUp:
         self._mind, self._source = mind, parts.source
         self._desk, self._clock = parts.desk, parts.clock
         self._options = options
+        self._interval_s = mind.policy.interval_s
         self._is_pending = False
 
     async def begin(self) -> float:
@@ -89,7 +90,11 @@ class WarmUp:
         return rhythm.last_s
 
     async def again(self, *, due_s: float) -> None:
-        """Try the source again, before the tick that is due; nothing once a load was seen."""
+        """Try the source again, before the tick that is due; nothing once a load was seen.
+
+        After a reload that brought another interval nothing is learned yet, and the source is asked as well.
+        """
+        self._notice_interval()
         if not self._is_pending:
             return
         if self._mind.is_informed:
@@ -101,6 +106,13 @@ class WarmUp:
         warmth = await self._gather((), rhythm, limit_s=min(_LONGEST_S, _TICK_SHARE * interval_s))
         if warmth.recent:
             await self._learn(warmth)
+
+    def _notice_interval(self) -> None:
+        interval_s = self._mind.policy.interval_s
+        if interval_s != self._interval_s:
+            # The trace was read in intervals of the old length.
+            self._interval_s, self._options = interval_s, replace(self._options, trace=())
+            self._is_pending = self._options.intervals > 0
 
     async def _recollect(self) -> Recollection:
         path = self._options.journal

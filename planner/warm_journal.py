@@ -6,6 +6,7 @@ not begin at the start of the process but a little before the longest window of 
 are taken from the decision there, wishes older than that window no longer count, and all else was seen since.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,10 @@ _RUN_UP_INTERVALS = 20
 # Ticks come late at times and never early: of so many the earliest shows the rhythm.
 _RHYTHM_TICKS = 10
 _LATE_SHARE = 0.25
+# Ticks whose window is so much longer or shorter than the interval are of another one.
+_LENGTH_SHARE = 0.1
+# Clocks of two processes differ by so much where nobody set one back.
+_AHEAD_S = 1.0
 # Records that are taken between two turns of the event loop.
 _AT_ONCE = 2
 
@@ -95,10 +100,13 @@ class _Fold:
         self._planned: Demand | None = None
         self._state: State | None = None
         self._last_s = now_s
+        self._last_tick_s = -math.inf
         self._doubt = ""
 
     def take(self, line: Line) -> None:
-        if line.record == "started":
+        if self._ours_s(line.at_wall_s) > self._now_s + _AHEAD_S:
+            self._doubt = self._doubt or "its end is from the future; was the clock set back?"
+        elif line.record == "started":
             self._begin(self._ours_s(line.at_wall_s))
         elif line.is_tick or (line.record == "stepped" and self._is_folded(line)):
             self._take_step(line)
@@ -132,16 +140,29 @@ class _Fold:
             return
         at_s = self._ours_s(record.at_wall_s)
         if record.kind is StepKind.TICK:
-            self._ticks.append(
-                Lived(at_s=at_s - record.duration_s, load=interval_of(record.observation.traffic))
-            )
-            if self._is_anew:
-                self._own_ticks_s.clear()
-            self._is_anew = False
-            self._own_ticks_s.append(at_s - record.duration_s)
-            self._planned = record.decision.demand or self._planned
+            self._take_tick(record, at_s - record.duration_s)
         if at_s >= self._fold_from_s:
             self._step(record, at_s)
+
+    def _take_tick(self, record: Stepped, at_s: float) -> None:
+        traffic = record.observation.traffic
+        if not self._is_of_another_length(traffic.window_s, since_s=at_s - self._last_tick_s):
+            self._ticks.append(Lived(at_s=at_s, load=interval_of(traffic)))
+        if self._is_anew:
+            self._own_ticks_s.clear()
+        self._is_anew = False
+        self._last_tick_s = at_s
+        self._own_ticks_s.append(at_s)
+        self._planned = record.decision.demand or self._planned
+
+    def _is_of_another_length(self, window_s: float, *, since_s: float) -> bool:
+        """Tell whether a tick closed an interval of other settings, which predictors would take for theirs.
+
+        A window may be longer because it has to hold some scrapes; then the ticks stand closer than that.
+        """
+        interval_s = self._policy.interval_s
+        longest_s = (1.0 + _LENGTH_SHARE) * interval_s
+        return window_s < (1.0 - _LENGTH_SHARE) * interval_s or (window_s > longest_s and since_s > longest_s)
 
     def _step(self, record: Stepped, at_s: float) -> None:
         found = tuple(pool.pool for pool in record.decision.pools)

@@ -54,11 +54,13 @@ class Recorder:
     older: list[LoadInterval] = field(default_factory=list)
     trouble: Exception | None = None
     raises: Exception | None = None
+    before: tuple["Recorder", ...] = ()
     is_hanging: bool = False
     is_closed: bool = False
 
     async def learn(self, passed: Sequence[LoadInterval]) -> None:
         assert not self.is_closed
+        assert all(one.is_closed for one in self.before), "two workers learn at once"
         self.learned.extend(passed)
 
     async def learn_older(self, past: Sequence[LoadInterval]) -> None:
@@ -95,7 +97,7 @@ class Studio:
     def _make(self, policy: ForecastPolicy, _options: ForesightOptions) -> Recorder:
         if policy.predictor == "crystal-ball":
             raise ConfigError("no predictor is called so", key="forecast.predictor")
-        self.made.append(Recorder(policy))
+        self.made.append(Recorder(policy, before=tuple(self.made)))
         return self.made[-1]
 
     async def tick(self, rps: float, *, now_s: float) -> None:
@@ -181,6 +183,22 @@ async def test_another_predictor_is_taught_all_that_is_kept_and_the_one_before_e
     assert (second.older, second.learned) == ([*older], first.learned)
     assert (first.is_closed, second.is_closed) == (True, False)
     assert second.policy.predictor == "kalman"
+
+
+async def test_intervals_of_another_length_are_not_learned_as_if_they_were_alike() -> None:
+    studio = Studio()
+    await studio.mind.recall(
+        older=(LoadInterval(arrivals_rps=7.0),), recent=(LoadInterval(arrivals_rps=1.0),)
+    )
+    await feed(studio, (4.0, 8.0))
+
+    asked = settings(interval="60s")
+    await studio.mind.change(policy_from(asked, embedded_profile()), forecast_policy_from(asked))
+    is_informed = studio.mind.is_informed
+    await studio.tick(9.0, now_s=120.0)
+
+    assert not is_informed
+    assert (studio.made[1].older, studio.made[1].learned[0].arrivals_rps) == ([], 9.0)
 
 
 async def test_a_change_of_limits_alone_keeps_the_foresight() -> None:

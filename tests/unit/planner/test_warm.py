@@ -19,7 +19,7 @@ from connectors.testing import FakeActuator, FakeMetricsSource
 from planner.core.decision import StepKind
 from planner.core.step import step
 from planner.core.words import explain, headline
-from planner.daemon import Daemon, Pace, Parts
+from planner.daemon import Change, Daemon, Pace, Parts
 from planner.mind import Mind
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
@@ -36,8 +36,8 @@ WALL_S = 1.7e9  # twenty seconds after a multiple of the interval
 UNKNOWN = Unknown(why="nothing was scraped")
 
 
-def settings() -> Settings:
-    flags = {
+def settings(**asked: str) -> Settings:
+    flags = asked | {
         "targets.ttft": "300ms",
         "targets.itl": "25ms",
         "budget_gpus": "20",
@@ -121,8 +121,24 @@ class Rig:
             deadline_s=asked.deadline_s,
             actuate=False,
         )
-        self.daemon = Daemon(self.mind, parts, pace, warm_up=WarmUp(self.mind, parts, options))
+        self.daemon = Daemon(
+            self.mind, parts, pace, reload=self._change, warm_up=WarmUp(self.mind, parts, options)
+        )
+        self.asked = asked
         self.task: asyncio.Future[None] | None = None
+
+    def _change(self) -> Change:
+        self.policy = forecast_policy_from(self.asked)
+        return Change(
+            policy=policy_from(self.asked, embedded_profile()),
+            forecast_policy=self.policy,
+            pace=Pace(
+                interval_s=self.asked.interval,
+                look_interval_s=self.asked.look_interval,
+                deadline_s=self.asked.deadline_s,
+                actuate=False,
+            ),
+        )
 
     async def start(self) -> "Rig":
         self.task = asyncio.ensure_future(self.daemon.run())
@@ -341,6 +357,21 @@ async def test_a_source_that_is_away_is_tried_again_before_each_tick_until_a_loa
     assert rig.desk.board.parts["warm_up"].is_ok
     await rig.advance(60.0)
     assert len(rig.source.asked) == 3
+    await rig.stop()
+
+
+async def test_another_interval_is_learned_from_the_source_anew(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path, RATES, trace=(load_of(3.0),)).start()
+    await rig.advance(30.0)
+
+    rig.asked = settings(interval="60s")
+    rig.source.rates = [2.0, 4.0]
+    rig.daemon.reload()
+    await rig.advance(60.0)
+
+    assert_taught(rig, 2.0, 4.0, 5.0)
+    assert "trace=0" in rig.log.getvalue()
+    assert len(rig.source.asked) == 2
     await rig.stop()
 
 

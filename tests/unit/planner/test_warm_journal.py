@@ -296,6 +296,54 @@ async def test_lines_that_cannot_be_read_cost_themselves_only(tmp_path: Path) ->
     assert found.state is not None
 
 
+@pytest.mark.parametrize("interval_s", [10.0, 45.0, 60.0])
+async def test_ticks_of_another_interval_are_not_taken_for_ours(tmp_path: Path, interval_s: float) -> None:
+    process = Process()
+    process.day(RATES)
+    ours = replace(POLICY, interval_s=interval_s)
+
+    found = await recalled(process.records, tmp_path, after_s=280.0, policy=ours)
+
+    assert found.ticks == ()
+    assert found.anchor_s is not None  # the rhythm goes on all the same
+    assert found.state is not None
+
+
+async def test_windows_that_had_to_hold_some_scrapes_are_those_of_our_interval(tmp_path: Path) -> None:
+    process = Process()
+    process.day(RATES)
+    wide = tuple(
+        replace(
+            record,
+            observation=replace(
+                record.observation, traffic=replace(record.observation.traffic, window_s=4.0 * INTERVAL_S)
+            ),
+        )
+        if isinstance(record, Stepped)
+        else record
+        for record in process.records
+    )
+
+    found = await recalled(wide, tmp_path, after_s=280.0)
+
+    # Of the first one nobody can tell how long it was.
+    assert [tick.load.arrivals_rps for tick in found.ticks] == list(RATES[1:])
+
+
+async def test_what_is_from_the_future_is_not_taken_and_that_is_said(tmp_path: Path) -> None:
+    process = Process()
+    process.day(RATES)
+
+    found = await recalled(
+        process.records, tmp_path, after_s=100.0
+    )  # the clock was set back by three minutes
+
+    assert [tick.load.arrivals_rps for tick in found.ticks] == list(RATES[:3])
+    assert found.state is not None
+    assert all(wish.at_s <= 0.0 for pool in found.state.pools for wish in pool.wishes)
+    assert "future" in found.doubt
+
+
 async def test_an_empty_journal_tells_nothing(tmp_path: Path) -> None:
     assert await recalled((), tmp_path, after_s=0.0) == Recollection()
 
