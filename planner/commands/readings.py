@@ -121,8 +121,25 @@ def expected(forecast: Forecast | None) -> str:
     return (
         f"{foreseen(forecast.arrivals_rps, rate)}; prompts {foreseen(forecast.isl_tokens, tokens)}, outputs "
         f"{foreseen(forecast.osl_tokens, tokens)} (predictor {forecast.predictor}, "
-        f"{forecast.points} intervals)"
+        f"{forecast.points} intervals{_lateness(forecast)})"
     )
+
+
+def forecaster(forecast: Forecast | None) -> str:
+    """Return whose forecast serves, and how late its model is; empty where there is none.
+
+    Example:
+        >>> series = SeriesForecast(mean=10.0)
+        >>> forecaster(Forecast(made_at_s=0.0, horizon_s=60.0, predictor="arima", arrivals_rps=series,
+        ...                     isl_tokens=None, osl_tokens=None, points=40, late_intervals=2))
+        'forecast by arima, 2 intervals late'
+    """
+    return f"forecast by {forecast.predictor}{_lateness(forecast)}" if forecast else ""
+
+
+def _lateness(forecast: Forecast) -> str:
+    late = forecast.late_intervals
+    return f", {late} interval{'s' if late > 1 else ''} late" if late else ""
 
 
 def unknowns(observation: Observation) -> tuple[str, ...]:

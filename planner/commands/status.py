@@ -18,6 +18,7 @@ from planner.commands.output import (
     wrapped,
 )
 from planner.commands.readings import (
+    forecaster,
     foreseen,
     foreseen_load,
     gauges,
@@ -154,7 +155,7 @@ def _traffic(status: Status) -> Iterator[str]:
     ]
     yield table(heads, [*rows, *_latency_rows(traffic, status, view.decision if view else None)])
     age = "" if status.observation_age_s is None else f"observed {span(status.observation_age_s)} ago"
-    now = ", ".join([age, *gauges(traffic)])
+    now = ", ".join(words for words in (age, forecaster(forecast), *gauges(traffic)) if words)
     yield "\n".join(wrapped(line) for line in (now, *unknowns(status.observation)) if line)
 
 

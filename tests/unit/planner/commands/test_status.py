@@ -9,6 +9,7 @@ import pytest
 
 from config.clock import VirtualClock
 from planner.commands.client import ask
+from planner.commands.readings import expected
 from planner.commands.status import status_of, text
 from planner.core.words import explain, headline
 from planner.serving.records import Actuated, Outcome, Record
@@ -99,6 +100,18 @@ def test_the_quantile_that_was_sized_for_is_named(board: StatusBoard, morning: S
 
     assert " 21 requests/s (sized for p90: 28)" in shown
     assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_a_forecast_that_is_late_says_so(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning:
+        board.take(record)
+    status = board.status(explain=explain, headline=headline)
+    assert status.forecast is not None
+    late = replace(status.forecast, predictor="arima", late_intervals=3)
+
+    assert "forecast by arima, 3 intervals late" in text(replace(status, forecast=late))
+    assert "late" not in text(status)
+    assert "arima, 9 intervals, 3 intervals late)" in expected(replace(late, points=9))
 
 
 def test_an_expected_latency_above_its_target_is_marked(
