@@ -100,7 +100,7 @@ def _pool_of(
     role: Role, figure: Callable[[PoolDecision], float | None], *, tick: bool = True
 ) -> Callable[[Known], float | None]:
     def read(known: Known) -> float | None:
-        step = known.board.last_tick if tick else known.board.last_step
+        step = known.board.last_tick if tick else known.board.last_decided
         pools = [pool for pool in step.decision.pools if pool.role is role] if step else []
         return figure(pools[0]) if pools else None
 

@@ -48,10 +48,10 @@ def of_board(name: str, meaning: str, read: Callable[[StatusBoard], float | None
 def of_pool(
     name: str, meaning: str, read: Callable[[PoolDecision], float | None], *, tick: bool = False
 ) -> Gauge:
-    """Make a gauge of what was decided for each pool, by the last step or the last tick."""
+    """Make a gauge of what was decided for each pool: what holds now, or what the last tick said."""
 
     def values(board: StatusBoard) -> Iterator[Labeled]:
-        step = board.last_tick if tick else board.last_step
+        step = board.last_tick if tick else board.last_decided
         for pool in step.decision.pools if step else ():
             yield (pool.pool,), read(pool)
 

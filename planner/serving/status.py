@@ -112,6 +112,9 @@ class StatusBoard:
         version: Setpoint's version.
         target: The deployment that is scaled.
         advisory: True while decisions are not carried out; the daemon may set it later.
+
+    Attributes:
+        last_decided: The newest step that says which counts are wished: a tick, or a look that changed them.
     """
 
     def __init__(self, *, clock: Clock, version: str, target: str, advisory: bool) -> None:
@@ -121,6 +124,7 @@ class StatusBoard:
         self.policy: Policy | None = None
         self.last_tick: Stepped | None = None
         self.last_look: Stepped | None = None
+        self.last_decided: Stepped | None = None
         self.last_actuation: Actuated | None = None
         self.is_ready = False
         self.next_tick_at_s: float | None = None
@@ -203,6 +207,10 @@ class StatusBoard:
 
     def _take_step(self, record: Stepped) -> None:
         self.is_ready = self.is_ready or not record.decision.is_hold
+        # A look that changes nothing repeats what is asked for; where nobody carries decisions out, that is
+        # not what was decided.
+        if record.kind is StepKind.TICK or record.decision.is_change or self.last_tick is None:
+            self.last_decided = record
         if record.kind is StepKind.LOOK:
             self.last_look = record
         else:

@@ -39,8 +39,8 @@ a simulated clock; `{UPDATE}` writes this page, and a test compares.
   scales one deployment. Setpoint's own series ([metrics.md](metrics.md)) have the label `target`.
 - A value that is unknown or idle has **no series** at that moment, where Dynamo writes 0 or NaN. A panel
   shows a gap; an alert on a value needs `absent()` beside it.
-- Observed, predicted and estimated values are of the last tick; counts of engines are of the last step, tick
-  or look.
+- Observed, predicted and estimated values are of the last tick; engines that serve of the last step, tick or
+  look; decided replicas of the last tick, or of a look after it that changed them.
 """
 _LOG = """\
 `log.format: dynamo` keeps `time level planner: text`, one event a line. Whatever Dynamo has no line for

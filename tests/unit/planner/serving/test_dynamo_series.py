@@ -30,6 +30,9 @@ class Page:
         found = [sample for family in families for sample in family.samples if sample.name in DYNAMO_NAMES]
         return {sample.name: float(sample.value) for sample in found if not sample.labels}
 
+    def text(self) -> str:
+        return self.metrics.render().decode()
+
     def state(self, name: str) -> list[str]:
         families = text_string_to_metric_families(self.metrics.render().decode())
         found = [sample for family in families for sample in family.samples if sample.name == name]
@@ -105,6 +108,35 @@ def test_gpu_hours_grow_by_the_interval_at_ticks_only_and_count_gpus(
     page.take(started, make_look(5.0), replace(tick, decision=replace(tick.decision, pools=pools)))
 
     assert page.values()["dynamo_planner_gpu_hours"] == pytest.approx(5 * 2 * 30.0 / 3600.0)
+
+
+def test_gpu_hours_follow_the_interval_that_is_set(page: Page, started: Started, make_tick: Make) -> None:
+    page.take(replace(started, policy=replace(started.policy, interval_s=60.0)), make_tick(60.0))
+
+    assert page.values()["planner:gpu_hours"] == pytest.approx(5 * 60.0 / 3600.0)
+
+
+def test_what_a_tick_decided_stays_though_advice_is_not_followed_and_looks_find_nothing(
+    page: Page, started: Started, make_tick: Make, make_look: Make
+) -> None:
+    page.take(started, make_look(5.0), make_tick(30.0), make_look(35.0), make_look(40.0))
+
+    values = page.values()
+    assert values["planner:predicted_num_p"] == values["dynamo_planner_predicted_num_prefill_replicas"] == 3.0
+    assert 'setpoint_replicas_desired{pool="prefill",target="llama"} 3.0' in page.text()
+
+
+def test_what_a_look_adds_is_decided_until_the_next_tick(
+    page: Page, started: Started, make_tick: Make, make_look: Make
+) -> None:
+    quiet = make_look(35.0)
+    prefill, decode = quiet.decision.pools
+    surge = replace(quiet, decision=replace(quiet.decision, pools=(replace(prefill, replicas=5), decode)))
+    page.take(started, make_tick(30.0), surge, make_look(40.0))
+    after_the_look = page.values()["planner:predicted_num_p"]
+    page.take(make_tick(60.0))
+
+    assert (after_the_look, page.values()["planner:predicted_num_p"]) == (5.0, 3.0)
 
 
 def test_a_look_sets_the_load_decision_which_the_next_tick_leaves(
