@@ -1,5 +1,6 @@
 """A webhook's receiver on loopback that keeps a fleet, and a clock that does not let a test wait."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -83,6 +84,10 @@ class Receiver:
         self.fleet: object = None
         self.decision: str | None = None
         self.url = ""
+        # Answers to reads are written at once and wait here to be sent.
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.is_asked = asyncio.Event()
         self._keys: set[str] = set()
         self._runner: web.AppRunner | None = None
 
@@ -116,7 +121,11 @@ class Receiver:
         if reply is None or reply.is_carried_out:
             self._carry_out(received)
         if reply is None:
-            return web.json_response(self._fleet() if received.method == "GET" else {})
+            answer = web.json_response(self._fleet() if received.method == "GET" else {})
+            self.is_asked.set()
+            if received.method == "GET":
+                await self.gate.wait()
+            return answer
         if reply.status == 0:
             assert request.transport is not None
             request.transport.abort()

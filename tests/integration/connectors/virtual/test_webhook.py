@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import structlog
 
+from config.clock import SystemClock
 from config.errors import (
     ActuationError,
     ConfigError,
@@ -254,7 +255,12 @@ async def test_what_was_just_read_is_not_asked_for(
 
 async def test_a_read_that_overlaps_a_hand_over_tells_nothing(receiver: Receiver, planner: Open) -> None:
     actuator = planner()
-    await asyncio.gather(actuator.read(), actuator.scale(WANTED), actuator.read())
+    receiver.gate.clear()
+    read = asyncio.create_task(actuator.read())
+    await receiver.is_asked.wait()
+    await actuator.scale(WANTED)
+    receiver.gate.set()
+    await read
 
     await actuator.scale(Replicas.of(prefill=1, decode=2))
 
@@ -402,6 +408,46 @@ async def test_a_receiver_that_hangs_is_given_up_after_the_timeout() -> None:
     hold.set()
     server.close()
     await actuator.close()
+
+
+async def test_a_receiver_that_drips_its_answer_is_given_up_after_the_timeout() -> None:
+    ended = asyncio.Event()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                writer.write(b" ")
+                await writer.drain()
+                await SystemClock().sleep(0.02)
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = WebhookOptions(url=f"http://127.0.0.1:{port}/", timeout_s=0.1, retries=0)
+    actuator = WebhookActuator(options, HurriedClock(), target="llm")
+
+    with pytest.raises(Unreachable, match=r"did not answer within 0\.1 s"):
+        await actuator.read()
+
+    await actuator.close()
+    await ended.wait()
+    server.close()
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    receiver: Receiver, planner: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    fleet = await planner(retries=0).read()
+
+    assert fleet.pools["decode"].desired == 2
+    assert len(receiver.requests) == 1
 
 
 # --- answers
