@@ -203,15 +203,15 @@ def test_a_look_that_adds_engines_is_summed_up_with_its_state_and_a_quiet_one_is
 
 
 @pytest.mark.parametrize(
-    ("prefill", "decode", "told"),
-    [(0, 9, "prefill=1, decode=6"), (4, 5, "prefill=4, decode=5")],
+    ("counts", "told"),
+    [((0, 9), "prefill=1, decode=6"), ((4, 5), "prefill=4, decode=5")],
     ids=["beyond the limits of the pools", "within"],
 )
 def test_the_predicted_replicas_keep_to_the_limits_of_the_pools(
-    office: Office, make_tick: Make, prefill: int, decode: int, told: str
+    office: Office, make_tick: Make, counts: tuple[int, int], told: str
 ) -> None:
     step = make_tick(30.0)
-    needed = zip(step.decision.pools, (prefill, decode), strict=True)
+    needed = zip(step.decision.pools, counts, strict=True)
     pools = tuple(replace(pool, needed=count) for pool, count in needed)
     office.desk.take(replace(step, decision=replace(step.decision, pools=pools)))
 
