@@ -17,6 +17,8 @@ FILES = (
     "deployment_whose_configuration_is_elsewhere.yaml",
     "two_requests.yaml",
     "planner_is_a_list.yaml",
+    "section_misspelt.yaml",
+    "planner_key_beside_its_section.yaml",
     "planner_key_misspelt.yaml",
     "planner_key_near_to_none.yaml",
     "target_misspelt.yaml",
