@@ -146,10 +146,14 @@ class WebhookActuator:
     def _wish_for(self, replicas: Replicas) -> _Wish:
         if self._wish is not None and self._wish.replicas == replicas:
             return self._wish
-        wall_s = self._clock.wall_s()
+        wall_ms = int(self._clock.wall_s() * 1000.0)
         name = self._known_name(replicas)
-        sequence = sequence_in(name) or max(self._last_sequence + 1, int(wall_s * 1000.0))
-        decision = decision_of(replicas, target=self._target, sequence=sequence, at_unix_s=wall_s, name=name)
+        sequence = sequence_in(name) or max(self._last_sequence + 1, wall_ms)
+        # A name that is known has its body again, too: a receiver may compare them.
+        at_unix_s = (sequence if name else wall_ms) / 1000.0
+        decision = decision_of(
+            replicas, target=self._target, sequence=sequence, at_unix_s=at_unix_s, name=name
+        )
         return _Wish(replicas=replicas, decision=decision)
 
     def _known_name(self, replicas: Replicas) -> str:

@@ -292,6 +292,22 @@ async def test_a_planner_that_was_started_again_knows_the_wish_that_the_receiver
     await again.scale(WANTED)
 
     assert receiver.posts[1].key == receiver.posts[0].key
+    assert receiver.posts[1].body == receiver.posts[0].body
+
+
+async def test_a_planner_that_was_started_again_takes_no_name_that_stands_for_something_else(
+    receiver: Receiver, planner: Open, clock: HurriedClock
+) -> None:
+    await planner().scale(WANTED)
+    receiver.decision = receiver.posts[0].key
+    receiver.counts = dict(OTHER)
+    again = planner()
+    await again.read()
+    clock.pass_by(60.0)
+
+    await again.scale(OTHER)
+
+    assert receiver.posts[1].key != receiver.posts[0].key
 
 
 async def test_a_clock_that_was_set_back_does_not_number_a_wish_below_the_last_one(
