@@ -163,14 +163,16 @@ class ArimaPredictor:
     def forecast(self, steps: int) -> SeriesForecast:
         """Return the model's forecast; the last value while there is no model."""
         expected = self._expected(checked_steps(steps))
-        highest = max(self._window, default=0.0)
+        # What stands in for unknown intervals is no evidence of how high a load may be.
+        known = (value for value, is_known in zip(self._window, self._is_known, strict=True) if is_known)
+        highest = max(known, default=self._last)
         return SeriesForecast(mean=unscaled(expected, log1p=self._log1p, highest=highest))
 
     def _pass(self) -> None:
         if not self._points:
             return
         self._filled += 1
-        self._append(max(0.0, self._expected(1)), is_known=False)
+        self._append(scaled(self.forecast(1).mean, log1p=self._log1p), is_known=False)
         if self._fit is not None:
             self._fit = _moved(self._fit, self._fit.space.passed())
 

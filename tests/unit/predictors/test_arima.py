@@ -14,6 +14,7 @@ from config.errors import InternalError
 from config.policy import ForecastPolicy
 from planner.forecasting.trace import read_trace
 from predictors.arima import ArimaPredictor, Fit, Order, build, fitted
+from predictors.statespace import StateSpace
 from predictors.testing import Factory, PredictorConformance
 
 SEASON = tuple(300.0 + 200.0 * math.sin(step * math.pi / 6.0) for step in range(60))
@@ -144,6 +145,30 @@ def test_unknown_intervals_are_filled_and_are_no_points() -> None:
 
     assert (predictor.points, predictor.filled) == (40, 3)
     assert predictor.forecast(1).mean == pytest.approx(SEASON[43], abs=10.0)
+
+
+def explosive(window: tuple[float, ...], order: Order | None) -> Fit:
+    """Return a model that grows by a tenth with each interval, as a fit to a steep ramp may."""
+    one, none = np.ones((1, 1)), np.zeros((1, 1))
+    space = StateSpace(
+        design=np.ones(1),
+        transition=1.1 * one,
+        intercept=np.zeros(1),
+        noise=one,
+        state=np.array([window[-1]]),
+        covariance=none,
+    )
+    return Fit(order=order or Order(p=1, d=0, q=0), scale=1.0, space=space)
+
+
+@pytest.mark.parametrize("log1p", ["", "log1p"])
+@pytest.mark.parametrize("unknown", [40, 250])
+def test_a_long_outage_does_not_lift_the_forecast_by_its_own_forecasts(log1p: str, unknown: int) -> None:
+    predictor = ArimaPredictor(log1p=bool(log1p), fit=explosive)
+
+    fed(predictor, [*[100.0] * 20, 50.0, *[None] * unknown])
+
+    assert 149.0 < predictor.forecast(1).mean < 301.0
 
 
 def test_an_unknown_interval_before_the_first_load_is_nothing() -> None:
