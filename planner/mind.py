@@ -190,8 +190,8 @@ class Mind:
 
     async def _teach(self, foresight: Foresight) -> None:
         self._is_taught = True
-        if self._past.older:
-            await foresight.learn_older(self._past.older)
+        if self._past.before:
+            await foresight.learn_older(self._past.before)
         await foresight.learn(self._past.recent)
 
     def _made(self, policy: ForecastPolicy, options: ForesightOptions) -> Foresight:

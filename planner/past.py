@@ -56,6 +56,20 @@ class Past:
         return tuple(self._recent)
 
     @property
+    def before(self) -> tuple[LoadInterval, ...]:
+        """What of the older trace is worth telling: not what the service's own intervals push out again.
+
+        Example:
+            >>> past = Past(most=3)
+            >>> past.replace(older=(LoadInterval(arrivals_rps=1.0), UNSEEN, UNSEEN), recent=(UNSEEN, UNSEEN))
+            >>> len(past.older), len(past.before)
+            (3, 1)
+        """
+        if not self._recent:
+            return self.older
+        return self.older[max(0, len(self.older) + len(self._recent) - self._most) :]
+
+    @property
     def is_known(self) -> bool:
         """True if the load of any of these is known."""
         return any(interval.arrivals_rps is not None for interval in self._recent)

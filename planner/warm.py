@@ -74,8 +74,8 @@ class WarmUp:
         if self._options.intervals == 0:
             await self._learn(merged((), (), rhythm=Rhythm(last_s=now_s, interval_s=interval_s), most=1))
             return now_s
-        memory = await self._recollect()
         on_grid_s = now_s - self._clock.wall_s() % interval_s
+        memory = await self._recollect()
         anchor_s = on_grid_s if memory.anchor_s is None else memory.anchor_s
         rhythm = Rhythm.of(anchor_s, interval_s=interval_s, now_s=now_s)
         limit_s = max(min(_LONGEST_S, interval_s), _LEAST_S)

@@ -248,6 +248,17 @@ async def test_the_past_is_learned_in_place_of_what_was_learned() -> None:
     assert [one.is_closed for one in studio.made] == [True, False]
 
 
+async def test_a_heavy_model_is_told_no_more_of_a_trace_than_it_would_keep() -> None:
+    studio = Studio()
+    older = tuple(LoadInterval(arrivals_rps=float(number)) for number in range(500))
+    recent = tuple(LoadInterval(arrivals_rps=1000.0 + number) for number in range(290))
+
+    await studio.mind.recall(older=older, recent=recent)
+
+    assert studio.made[0].older == list(older[-10:])
+    assert studio.made[0].learned == list(recent)
+
+
 async def test_a_mind_that_is_closed_closes_its_foresight() -> None:
     studio = Studio()
 
