@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -145,8 +146,15 @@ def _decision(found: object, where: str) -> str:
 
 
 def _document(content: bytes, where: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+            raise Malformed(f"{where}: {_shown(twice)} stands twice in one object; keep one")
+        return members
+
     try:
-        document = json.loads(content)
+        document = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         found = _shown(content.decode("utf-8", errors="replace")) if content else "an empty body"
         raise Malformed(f"{where}: expected the fleet as JSON, found {found}") from error

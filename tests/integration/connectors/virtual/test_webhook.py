@@ -103,6 +103,7 @@ async def test_a_decision_is_posted_with_its_key_and_a_signature(receiver: Recei
         },
     }
     assert post.headers["Content-Type"] == "application/json"
+    assert post.headers["Accept-Encoding"] == "identity"
     assert post.headers["Setpoint-Signature"].startswith(f"t={int(WALL_S)},v1=")
     assert post.is_signed_with(KEY)
     assert not post.is_signed_with(KEY + "x")

@@ -52,6 +52,7 @@ def test_a_receiver_need_not_name_decisions_versions_or_gpus() -> None:
         (b"{}", "expected an object 'pools' with at least one pool, found None"),
         (b'{"pools": {}}', "at least one pool, found {}"),
         (b'{"pools": [3]}', "found [3]"),
+        (b'{"pools": {"decode": {}, "decode": {}}}', "'decode' stands twice in one object; keep one"),
         (b'{"pools": {"decode": 3}}', "pool 'decode': expected an object with desired, ready"),
         (b'{"schema_version": 2, "pools": {}}', "schema_version is 2; expected 1"),
         (b'{"schema_version": true, "pools": {}}', "schema_version is True; expected 1"),
