@@ -80,7 +80,8 @@ class Keeper:
         """Write a line that is owed an answer; without a process nothing happens, as the next is told all."""
         if self.is_up and self._process is not None:
             cast("asyncio.StreamWriter", self._process.stdin).write(line)
-            self._expect()
+            if self._watch is not None and self._watch.when() is None:  # else it owes one already
+                self._expect()
 
     async def close(self) -> None:
         """End the process and forget it; takes no longer than half a second."""

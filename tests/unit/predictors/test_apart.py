@@ -425,6 +425,19 @@ async def test_a_worker_that_hangs_is_ended(start: Start) -> None:
     assert "gave no answer for 0.4 s and was ended" in trouble_of(foresight)
 
 
+async def test_further_lessons_do_not_keep_a_hung_worker_alive(start: Start) -> None:
+    foresight = start(hang_s=0.8)
+    await foresight.learn(load(HANG))
+    await until(lambda: foresight.pid is not None)
+    async with asyncio.timeout(8.0):
+        while foresight.pid is not None:
+            await foresight.learn(load(5.0))
+            await SystemClock().sleep(0.1)
+
+    await forecast_of(foresight)
+    assert "gave no answer for 0.8 s and was ended" in trouble_of(foresight)
+
+
 async def test_a_worker_after_one_that_hung_is_given_more_time(start: Start, clock: VirtualClock) -> None:
     foresight = start(hang_s=0.3)
     await foresight.learn(load(HANG))
