@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from config.dynamo.keys import KEYS
-from config.dynamo.values import Translate, seconds, text
+from config.dynamo.values import Translate, nothing, seconds, text
 
 VARIABLES: Mapping[str, Translate] = MappingProxyType(
     {
@@ -26,6 +26,7 @@ VARIABLES: Mapping[str, Translate] = MappingProxyType(
         "DYN_PARENT_DGD_K8S_NAME": text("dynamo.graph_deployment"),
         "DYN_PARENT_DGD_K8S_NAMESPACE": text("dynamo.kubernetes_namespace"),
         "ETCD_ENDPOINTS": text("etcd.endpoints"),
+        "SCALING_CHECK_INTERVAL": nothing("no decision is waited for here, so there is nothing to check"),
         "SCALING_MAX_WAIT_TIME": seconds("etcd.max_wait"),
     }
 )

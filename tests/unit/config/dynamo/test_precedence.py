@@ -117,10 +117,15 @@ def test_a_secret_is_not_told(write: Callable[..., Path]) -> None:
     assert "hunter" not in told
 
 
-def test_a_variable_of_dynamo_without_counterpart_is_told(least: dict[str, object]) -> None:
-    loaded = load(flags=least, environment={"PROMETHEUS_EXTRA_QUERY_PARAMS": "tenant=a"})
+@pytest.mark.parametrize(
+    ("name", "value"), [("PROMETHEUS_EXTRA_QUERY_PARAMS", "tenant=a"), ("SCALING_CHECK_INTERVAL", "10")]
+)
+def test_a_variable_of_dynamo_without_counterpart_is_told(
+    least: dict[str, object], name: str, value: str
+) -> None:
+    loaded = load(flags=least, environment={name: value})
 
-    assert [note.partition(" – ")[0] for note in loaded.notes] == ["PROMETHEUS_EXTRA_QUERY_PARAMS"]
+    assert [note.partition(" – ")[0] for note in loaded.notes] == [name]
 
 
 def test_values_of_an_embedding_program_are_weaker_than_a_manifest(request_file: Path) -> None:
