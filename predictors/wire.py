@@ -79,10 +79,14 @@ def line_of(message: Task | Lesson | News) -> bytes:
         >>> line_of(Lesson(learned=1, intervals=(LoadInterval(arrivals_rps=2.0),)))
         b'{"learned":1,"intervals":[[2.0,null,null]],"is_older":false}\n'
     """
-    plain = asdict(message)
-    if isinstance(message, Lesson):
-        plain["intervals"] = [(i.arrivals_rps, i.isl_tokens, i.osl_tokens) for i in message.intervals]
+    plain = _lesson(message) if isinstance(message, Lesson) else asdict(message)
     return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _lesson(lesson: Lesson) -> dict[str, object]:
+    # `asdict` would copy each of thousands of intervals, and hold the event loop for as long.
+    rows = [(one.arrivals_rps, one.isl_tokens, one.osl_tokens) for one in lesson.intervals]
+    return {"learned": lesson.learned, "intervals": rows, "is_older": lesson.is_older}
 
 
 def task_of(line: bytes) -> Task:
