@@ -105,16 +105,20 @@ class Daemon:
         if loop.done() and not loop.cancelled():
             loop.result()
 
-    async def _end(self, loop: asyncio.Future[None], stop: asyncio.Future[None]) -> None:
-        for task in (loop, stop):
-            task.cancel()
-        await asyncio.wait({loop, stop}, timeout=_CANCEL_S)
-        self._open()
+    async def close(self) -> None:
+        """Release what the daemon is connected to; `run` does that itself, this is for one that never ran."""
         parts = (self._parts.source, self._parts.actuator, self._mind)
         closings = (attempt(partial(_close, part)) for part in parts)
         for error in await asyncio.gather(*closings):
             if error is not None:
                 tell(self._desk, "shutdown", error)
+
+    async def _end(self, loop: asyncio.Future[None], stop: asyncio.Future[None]) -> None:
+        for task in (loop, stop):
+            task.cancel()
+        await asyncio.wait({loop, stop}, timeout=_CANCEL_S)
+        self._open()
+        await self.close()
         stopped = Stopped(
             at_wall_s=self._clock.wall_s(),
             now_s=self._clock.now_s(),

@@ -98,6 +98,8 @@ class Keeper:
         while not self._is_closing:
             with _folder() as folder:
                 (why,) = await asyncio.gather(self._live(folder), return_exceptions=True)
+            if isinstance(why, asyncio.CancelledError):  # the event loop ends all that it runs
+                raise why
             self._ended(why if isinstance(why, str) else f"cannot be kept: {why}")
             if not self._is_closing:
                 await self._clock.sleep(self._backoff_s)

@@ -19,7 +19,7 @@ from planner.commands.connect import source_of
 from planner.commands.curves import profile_of
 from planner.commands.flags import Given
 from planner.commands.loading import settings_of
-from planner.commands.run import obey_signals, say
+from planner.commands.run import obey_signals, say, serve_daemon
 from planner.commands.screen import Screen
 from planner.daemon import Daemon
 from planner.serving.desk import Desk
@@ -134,7 +134,7 @@ async def _demo(request: DemoRequest) -> int:
         configure_log(loaded.settings, stream=sys.stderr if request.is_plain else StringIO(), clock=clock)
         say(loaded)
         daemon, desk = _daemon(loaded, world, clock=clock, source=source_of(loaded, clock=clock))
-        server = await desk.serve(host="127.0.0.1", port=loaded.settings.http.port)
+        server = await serve_daemon(daemon, desk, host="127.0.0.1", port=loaded.settings.http.port)
         stack.push_async_callback(server.stop)
         screen = Screen(desk, world, speed_ratio=request.speed_ratio, url=server.url)
         await _play(daemon, screen, request)

@@ -19,6 +19,8 @@ from planner.commands.curves import finish, profile_of, sampling_of
 if TYPE_CHECKING:
     from planner.daemon import Daemon
     from planner.profiling.apart import Apart
+    from planner.serving.desk import Desk
+    from planner.serving.server import Server
 
 
 def run_daemon(loaded: Loaded) -> int:
@@ -51,7 +53,7 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
     )
     say(loaded)
     http = settings.http
-    server = await desk.serve(host=http.bind, port=http.port) if http.enabled else None
+    server = await serve_daemon(daemon, desk, host=http.bind, port=http.port) if http.enabled else None
     obey_signals(daemon)
     for cause in early:
         daemon.stop(cause)
@@ -61,6 +63,19 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
         if server is not None:
             await server.stop()
     return 0
+
+
+async def serve_daemon(daemon: "Daemon", desk: "Desk", *, host: str, port: int) -> "Server":
+    """Serve what the daemon tells; where that is not possible, nothing is left running.
+
+    Raises:
+        ConfigError: If the address cannot be listened on.
+    """
+    try:
+        return await desk.serve(host=host, port=port)
+    except BaseException:
+        await daemon.close()
+        raise
 
 
 def obey_signals(daemon: "Daemon") -> None:
