@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from config.errors import ConfigError
 from config.fields import shown
-from config.units import format_duration
+from config.units import duration_s, format_duration
 
 
 class Untranslatable(ValueError):
@@ -48,6 +49,8 @@ Translate = Callable[[object], Meant]
 _LEAST_S, _MOST_S = 1e-6, 1e7
 _MOST_COUNT = 1_000_000
 _DIGITS = 9
+# By how many of the unit are in a second.
+_EXAMPLES = {1: 30, 1000: 300}
 _WORDS = {"yes": True, "on": True, "1": True, "no": False, "off": False, "0": False}
 _TRUTHS = {"true": True, "false": False, **_WORDS}
 
@@ -171,12 +174,38 @@ def _text(value: object) -> str:
 def _duration(key: str, *, unit: str, per_s: int) -> Translate:
     def translate(value: object) -> Meant:
         number = _number(value)
-        if number is None or not _LEAST_S <= number / per_s <= _MOST_S:
-            raise Untranslatable(f"{shown(value)} is not a number of {unit}", "write for example 30")
+        if number is None:
+            raise Untranslatable(f"{shown(value)} is not a number of {unit}", _bare(value, per_s))
+        if number <= 0.0:
+            raise Untranslatable(f"{shown(value)} must be above 0", _example(per_s))
+        if not _LEAST_S <= number / per_s <= _MOST_S:
+            raise Untranslatable(f"{shown(value)} is out of range", _nearest(number, per_s))
         exact = float(round(Decimal(repr(number)) / per_s, _DIGITS))
         return Meant(settings={key: format_duration(exact)})
 
     return translate
+
+
+def _bare(value: object, per_s: int) -> str:
+    """Return what to write in place of a duration with a unit, so that it stays as long."""
+    try:
+        found_s = duration_s(value) if isinstance(value, str) else 0.0
+    except ConfigError:
+        return _example(per_s)
+    return f"write {_plain(found_s, per_s)}" if _LEAST_S <= found_s <= _MOST_S else _example(per_s)
+
+
+def _nearest(number: float, per_s: int) -> str:
+    is_long = number / per_s > _MOST_S
+    return f"write at {'most' if is_long else 'least'} {_plain(_MOST_S if is_long else _LEAST_S, per_s)}"
+
+
+def _example(per_s: int) -> str:
+    return f"write for example {_EXAMPLES[per_s]}"
+
+
+def _plain(duration: float, per_s: int) -> str:
+    return f"{(Decimal(repr(duration)) * per_s).normalize():f}"
 
 
 def _number(value: object) -> float | None:

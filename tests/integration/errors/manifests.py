@@ -25,6 +25,7 @@ FILES = (
     "key_in_two_spellings.yaml",
     "several_mistakes_at_once.yaml",
     "interval_with_a_unit.yaml",
+    "target_of_zero.yaml",
     "budget_is_a_fraction.yaml",
     "budget_of_zero.yaml",
     "predictor_misspelt.yaml",

@@ -91,7 +91,11 @@ def test_a_variable_of_dynamo_that_names_an_absent_file_is_refused(
     ("name", "text", "part"),
     [
         ("PLANNER_PROMETHEUS_PORT", "http", "PLANNER_PROMETHEUS_PORT: 'http' is not a whole number"),
-        ("SCALING_MAX_WAIT_TIME", "30m", "SCALING_MAX_WAIT_TIME: '30m' is not a number of seconds"),
+        (
+            "SCALING_MAX_WAIT_TIME",
+            "30m",
+            "SCALING_MAX_WAIT_TIME: '30m' is not a number of seconds; write 1800",
+        ),
         ("SCALING_MAX_WAIT_TIME", "nan", "SCALING_MAX_WAIT_TIME: 'nan' is not a number of seconds"),
         ("PROMETHEUS_SSL_VERIFY", "maybe", "PROMETHEUS_SSL_VERIFY: 'maybe' is neither true nor false"),
         ("ETCD_ENDPOINTS", "a:2379", "etcd.endpoints: entry 1: 'a:2379' is not a URL"),
