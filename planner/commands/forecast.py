@@ -22,7 +22,7 @@ from planner.commands.forecast_progress import Progress
 from planner.forecasting.apart import Done, Failed, Job, walk_apart
 from planner.forecasting.evaluation import Score, Series, score_of
 from planner.forecasting.trace import read_trace
-from planner.forecasting.verdict import Standing, Verdict, judge
+from planner.forecasting.verdict import Standing, Verdict, judge, together
 from predictors.base import LoadInterval
 
 _LEAST_INTERVALS = 10
@@ -128,7 +128,15 @@ def verdict_of(comparisons: Sequence[Comparison]) -> Verdict:
         )
         for name in {entry.predictor: None for one in comparisons for entry in one.entries}
     }
-    return judge(standings)
+    return judge(standings, over=_extent(comparisons))
+
+
+def _extent(comparisons: Sequence[Comparison]) -> str:
+    return together(
+        loads=len({one.load.name for one in comparisons}),
+        intervals=len({one.load.interval_s for one in comparisons}),
+        horizons=max(len(one.steps) for one in comparisons),
+    )
 
 
 def _usual_fit_s(comparisons: Sequence[Comparison], predictor: str) -> float:

@@ -19,6 +19,7 @@ WORTH_IT = 0.95
 
 _ABOUT_EQUAL = 0.02
 _FEW_INTERVALS = 30
+_BOTH = 2
 _LEAST_RATIO = 1e-6
 
 
@@ -59,8 +60,31 @@ class Verdict:
     why: str
 
 
-def judge(standings: Mapping[str, Standing]) -> Verdict:
+def together(*, loads: int, intervals: int, horizons: int) -> str:
+    """Return in words what a verdict averages over; empty where there is one table row per predictor only.
+
+    Example:
+        >>> together(loads=1, intervals=1, horizons=2)
+        'over both horizons together'
+        >>> together(loads=1, intervals=3, horizons=2)
+        'over all intervals and horizons together'
+    """
+    counts = {"loads": loads, "intervals": intervals, "horizons": horizons}
+    several = [name for name, count in counts.items() if count > 1]
+    if not several:
+        return ""
+    *others, last = several
+    if others:
+        return f"over all {', '.join(others)} and {last} together"
+    return f"over {'both' if counts[last] == _BOTH else f'all {counts[last]}'} {last} together"
+
+
+def judge(standings: Mapping[str, Standing], *, over: str = "") -> Verdict:
     """Choose among predictors by name.
+
+    Args:
+        standings: What each achieved.
+        over: What their errors are averaged over, in words: a single row of a table may show another best.
 
     Example:
         >>> def standing(error: float) -> Standing:
@@ -89,8 +113,12 @@ def judge(standings: Mapping[str, Standing]) -> Verdict:
     return Verdict(
         predictor=chosen,
         relative_error=errors.get(chosen, 1.0),
-        why="; ".join((f"choose {chosen}: {why}", *_cautions(standings, errors))),
+        why="; ".join((f"choose {chosen}: {_prefixed(why, over)}", *_cautions(standings, errors))),
     )
+
+
+def _prefixed(why: str, over: str) -> str:
+    return f"{over}, {why}" if over else why
 
 
 def _worth_it(chosen: str, best: str, errors: Mapping[str, float]) -> str:

@@ -67,7 +67,7 @@ def test_the_last_value_is_chosen_where_the_level_wanders(setpoint: Run, tmp_pat
 
     assert found["verdict"]["predictor"] == "constant"
     assert found["verdict"]["why"].startswith(
-        "choose constant: no other is better than the last value; the next"
+        "choose constant: over both horizons together, no other is better than the last value; the next"
     )
 
 
@@ -86,6 +86,7 @@ def test_every_interval_horizon_and_predictor_is_scored(setpoint: Run, noisy: st
             assert 0.0 <= result["fit_median_s"] <= result["fit_max_s"] < 10.0
         assert load["results"][0]["horizons"][0]["error_vs_last_ratio"] == 1.0
         assert "20 % more" not in found["verdict"]["why"]
+    assert ": over all intervals and horizons together, " in found["verdict"]["why"]
     assert "scored intervals are few" in found["verdict"]["why"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from planner.forecasting.evaluation import Score
-from planner.forecasting.verdict import Standing, judge
+from planner.forecasting.verdict import Standing, judge, together
 
 
 def score(error: float, *, last: float = 1.0, scored: int = 90) -> Score:
@@ -99,3 +99,28 @@ def test_a_load_without_any_error_of_the_last_value_decides_nothing() -> None:
     verdict = judge({"kalman": Standing(scores=(score(0.1, last=0.0),), fit_s=0.0)})
 
     assert verdict.predictor is None
+
+
+@pytest.mark.parametrize(
+    ("loads", "intervals", "horizons", "words"),
+    [
+        pytest.param(1, 1, 1, "", id="one row"),
+        pytest.param(1, 1, 2, "over both horizons together", id="two horizons"),
+        pytest.param(3, 1, 1, "over all 3 loads together", id="three loads"),
+        pytest.param(1, 2, 2, "over all intervals and horizons together", id="two tables"),
+        pytest.param(2, 2, 2, "over all loads, intervals and horizons together", id="all"),
+    ],
+)
+def test_what_is_averaged_is_told(loads: int, intervals: int, horizons: int, words: str) -> None:
+    assert together(loads=loads, intervals=intervals, horizons=horizons) == words
+
+
+def test_a_verdict_against_the_best_of_one_row_says_that_it_is_over_both() -> None:
+    better_later = standing(1.03, 0.99)
+
+    verdict = judge({"constant": LAST, "prophet": better_later}, over="over both horizons together")
+
+    assert verdict.why == (
+        "choose constant: over both horizons together, no other is better than the last value; the next, "
+        "prophet, errs 1 % more"
+    )
