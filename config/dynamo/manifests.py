@@ -29,13 +29,17 @@ _EXPECTED = (
 _Reader = Callable[[yaml.Node, Source], Iterator[Found]]
 
 
-def read_manifest(path: Path) -> Found:
+def read_manifest(path: Path, *, given: str = "by --dgdr or SETPOINT_DGDR") -> Found:
     """Read a file of Dynamo's.
+
+    Args:
+        path: The file.
+        given: How the path was given, in words.
 
     Raises:
         ConfigError: If it cannot be read, or holds nothing of Dynamo's planner.
     """
-    text = read_text(path, hint="check the path given by --dgdr or SETPOINT_DGDR")
+    text = read_text(path, hint=f"check the path given {given}")
     return found_in(Source(name=str(path), text=text))
 
 

@@ -46,7 +46,7 @@ def _found(words: tuple[str, ...]) -> Found:
         raise ConfigError(f"'{quoted(words[1])}' is one too many", key="config import", hint=_HINT)
     if words[0] == _STANDARD_INPUT:
         return found_in(Source(name="standard input", text=sys.stdin.read()))
-    return read_manifest(Path(words[0]))
+    return read_manifest(Path(words[0]), given="to config import")
 
 
 def _kept_in(key: str) -> str:

@@ -52,11 +52,12 @@ def manifests(patch: pytest.MonkeyPatch) -> list[Row]:
     patch.chdir(BROKEN)
     lines = [refused(_what(name), ("config", "import", name)) for name in FILES]
     nothing = refused("nothing to import", ("config", "import"))
+    absent = refused("a file that is not there", ("config", "import", "absent.yaml"))
     arguments = [
         refused(f"{what}: {code(text)}", ("config", "import", "--", *text.split()))
         for what, text in ARGUMENTS
     ]
-    return [*map(_shown, lines), nothing, *arguments]
+    return [*map(_shown, lines), nothing, absent, *arguments]
 
 
 def _what(name: str) -> str:

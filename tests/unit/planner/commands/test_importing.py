@@ -109,7 +109,7 @@ def test_a_secret_is_named_and_not_written(setpoint: Run, tmp_path: Path) -> Non
     [
         ((), "config import: there is nothing to import; name a file or - for standard input"),
         (("a.yaml", "b.yaml"), "config import: 'b.yaml' is one too many"),
-        (("absent.yaml",), "absent.yaml: there is no such file"),
+        (("absent.yaml",), "absent.yaml: there is no such file; check the path given to config import"),
         (("--ttft", "300ms", "absent.yaml"), "config import: it takes no flags"),
         (("--", "--max-gpu-budgt", "4"), "did you mean --max-gpu-budget? (argument --max-gpu-budgt)"),
         (("--", "--max-gpu-budget", "0"), "budget_gpus: 0 is too small; write at least 1 (argument"),
