@@ -12,6 +12,7 @@ from typing import cast
 import yaml
 
 from config.errors import ConfigError
+from config.templates import is_template, template_line, unrendered
 from config.units import quoted
 
 _MAX_BYTES = 2**20
@@ -120,21 +121,24 @@ def _bare(key: str) -> str:
 
 
 def _parse_yaml(path: Path, text: str) -> Document:
-    with yaml_in_words(str(path)):
+    with yaml_in_words(str(path), text=text):
         return _yaml_document(path, text)
 
 
 @contextmanager
-def yaml_in_words(name: str, *, first_line: int = 1) -> Iterator[None]:
+def yaml_in_words(name: str, *, text: str = "", first_line: int = 1) -> Iterator[None]:
     """Turn what the YAML parser says into our words, without the text of the file.
 
     Args:
         name: What the file is called.
+        text: What is parsed.
         first_line: The line of the file in which the parsed text begins.
     """
     try:
         yield
     except yaml.MarkedYAMLError as error:
+        if (line := template_line(text)) is not None:
+            raise unrendered(f"{name}:{line + first_line}") from None
         # The text of the error quotes the file, which may hold a secret; its problem and place do not.
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + first_line}" if mark else name
@@ -151,8 +155,6 @@ def yaml_in_words(name: str, *, first_line: int = 1) -> Iterator[None]:
 
 def _in_words(error: yaml.MarkedYAMLError, place: str) -> ConfigError:
     problem = quoted(str(error.problem or error.context or "syntax"))
-    if error.problem == _SECOND_DOCUMENT:
-        return ConfigError("a second document begins here", key=place, hint="keep one, and remove this line")
     if "tag" in problem:
         problem = "a value has a tag, and tags are not allowed"
     return ConfigError(f"this is not YAML: {problem}", key=place, hint="correct the line")
@@ -160,7 +162,11 @@ def _in_words(error: yaml.MarkedYAMLError, place: str) -> ConfigError:
 
 def _yaml_document(path: Path, text: str) -> Document:
     loader = yaml.SafeLoader(text)
-    node = loader.get_single_node()
+    node = loader.get_node() if loader.check_node() else None
+    _refuse_manifest(path, node)
+    if loader.check_node():
+        place = f"{path}:{loader.current_event.start_mark.line + 1}"
+        raise ConfigError("a second document begins here", key=place, hint="keep one, and remove this line")
     if not isinstance(node, yaml.MappingNode):
         problem = "the file holds no settings" if node is None else "the file is not a mapping"
         raise ConfigError(problem, key=str(path), hint="write lines such as `budget_gpus: 8`")
@@ -170,6 +176,24 @@ def _yaml_document(path: Path, text: str) -> Document:
     except UNUSABLE:
         raise _broken_value(path, node) from None
     return Document(tree=cast("dict[str, object]", tree), lines=lines)
+
+
+def _refuse_manifest(path: Path, node: yaml.Node | None) -> None:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    pairs = [pair for pair in node.value if all(isinstance(one, yaml.ScalarNode) for one in pair)]
+    found = {str(key.value): str(value.value) for key, value in pairs}
+    if not {"apiVersion", "kind"} <= found.keys():
+        return
+    kind = found["kind"]
+    is_of_dynamo = kind.startswith("Dynamo") or kind in _HOLDERS
+    raise ConfigError(
+        f"this is a Kubernetes manifest (kind {quoted(kind)}), not a settings file",
+        key=f"{path}:{node.start_mark.line + 1}",
+        hint="give it with --dgdr"
+        if is_of_dynamo
+        else "name a file such as the sample that `setpoint config sample` prints",
+    )
 
 
 def _broken_value(path: Path, node: yaml.Node) -> ConfigError:
@@ -204,6 +228,8 @@ def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[t
     seen: dict[str, int] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
+        if is_template(node):
+            raise unrendered(f"{path}:{line}")
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _KEY_TAGS:
             raise ConfigError(
                 "the key is not a text", key=f"{path}:{line}", hint="write the name of a setting"
@@ -221,8 +247,8 @@ def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[t
 
 
 _MAX_DEPTH = 20
-# What the parser says of it, which tells no user what to do.
-_SECOND_DOCUMENT = "but found another document"
+# Kinds of Kubernetes that can hold settings of Dynamo's planner, apart from Dynamo's own.
+_HOLDERS = {"ConfigMap", "List"}
 # Values that are not only texts.
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp", "bool", "binary")}
 # What it raises over values that it takes for dates or numbers.

@@ -9,6 +9,7 @@ from config.dynamo.found import Written
 from config.dynamo.key import Section
 from config.dynamo.spelling import key_of
 from config.errors import ConfigError
+from config.templates import MARK, unrendered
 from config.units import quoted
 
 _LEAD = "--"
@@ -57,12 +58,16 @@ def parsed(tokens: Iterable[Token], *, name: str = "") -> tuple[Written, ...]:
         name: What the file is called that holds it; empty if it is none.
 
     Raises:
-        ConfigError: If an argument has no value, or a word stands alone.
+        ConfigError: If an argument has no value, a word stands alone, or a template was not rendered.
     """
     words = list(tokens)
     first = next((index for index, word in enumerate(words) if word.text.startswith(_LEAD)), len(words))
     last = next((i for i in range(first, len(words)) if _SHELL.fullmatch(words[i].text)), len(words))
-    return tuple(_arguments(words[first:last], name))
+    own = words[first:last]
+    for word in own:
+        if MARK in word.text:
+            raise unrendered(f"{name}:{word.line}" if name else "")
+    return tuple(_arguments(own, name))
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

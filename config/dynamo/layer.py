@@ -14,6 +14,7 @@ from config.dynamo.variables import VARIABLES
 from config.fields import shown
 from config.layers import Given, Layer, Note, Translation
 from config.problems import Origin, OriginKind, Problem
+from config.templates import MARK, RENDER, UNRENDERED
 from config.units import quoted
 
 # Kubernetes puts a variable of the pod in the place of it.
@@ -156,6 +157,7 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
         sheet.tell(quoted(one.name), "it is a variable of the pod, so it is not taken")
         return
     try:
+        _require_rendered(value)
         meant = key.translate(value)
     except Untranslatable as error:
         origin = _origin(one, found)
@@ -168,6 +170,12 @@ def _take(key: Key, one: Written, found: Found, sheet: _Sheet, *, predictor: str
         sheet.take(meant, said=said, origin=_origin(one, found))
     else:
         sheet.tell(said, f"only the predictor {key.predictor} uses it, and this is {predictor}")
+
+
+def _require_rendered(value: object) -> None:
+    if isinstance(value, str) and MARK in value:
+        # It is not repeated, since it may hold a secret.
+        raise Untranslatable(f"the value is {UNRENDERED}", RENDER)
 
 
 def _said(one: Written, meant: Meant) -> str:

@@ -14,7 +14,18 @@ import yaml
 from config.dynamo.arguments import Token, parsed, tokens_of
 from config.dynamo.found import Form, Found, Written
 from config.dynamo.key import Section
-from config.dynamo.nodes import Source, at, documents, entries, inside, items, line_of, text_of, value_of
+from config.dynamo.nodes import (
+    Source,
+    at,
+    documents,
+    entries,
+    inside,
+    items,
+    line_of,
+    require_rendered,
+    text_of,
+    value_of,
+)
 from config.dynamo.spelling import key_of
 from config.errors import ConfigError
 from config.files import read_text
@@ -181,6 +192,7 @@ def _container(node: yaml.Node | None, source: Source) -> Found:
 
 def _tokens(word: yaml.Node, source: Source) -> tuple[Token, ...]:
     """Return an entry of `args` as one word, or split if it is a line for a shell."""
+    require_rendered(word, source)
     text, line = text_of(word), line_of(word, source)
     is_line = not text.startswith("-") and " --" in text
     return tokens_of(text, line=line, name=source.name) if is_line else (Token(text=text, line=line),)

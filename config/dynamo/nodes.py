@@ -11,6 +11,7 @@ import yaml
 
 from config.errors import ConfigError
 from config.files import UNUSABLE, yaml_in_words
+from config.templates import is_template, unrendered
 
 _KEPT_TAG = "tag:yaml.org,2002:"
 _MERGE_TAG = f"{_KEPT_TAG}merge"
@@ -52,12 +53,17 @@ def documents(source: Source) -> tuple[yaml.Node, ...]:
     Raises:
         ConfigError: If it is not YAML.
     """
-    with yaml_in_words(source.name, first_line=source.first_line):
+    with yaml_in_words(source.name, text=source.text, first_line=source.first_line):
         return tuple(yaml.compose_all(source.text, yaml.SafeLoader))
 
 
 def entries(node: yaml.Node | None, source: Source) -> tuple[Entry, ...]:
-    """Return the entries of a mapping, with those of merged mappings; of anything else none."""
+    """Return the entries of a mapping, with those of merged mappings; of anything else none.
+
+    Raises:
+        ConfigError: If it is a template that was not rendered.
+    """
+    require_rendered(node, source)
     if not isinstance(node, yaml.MappingNode):
         return ()
     own = [pair for pair in node.value if pair[0].tag != _MERGE_TAG]
@@ -93,14 +99,25 @@ def line_of(node: yaml.Node, source: Source) -> int:
     return int(node.start_mark.line) + source.first_line
 
 
+def require_rendered(node: yaml.Node | None, source: Source) -> None:
+    """Refuse a template.
+
+    Raises:
+        ConfigError: If it was not rendered.
+    """
+    if node is not None and is_template(node):
+        raise unrendered(f"{source.name}:{line_of(node, source)}")
+
+
 def value_of(node: yaml.Node | None, source: Source) -> object:
     """Return the value of a scalar; an empty mapping or list stands for any other.
 
     Raises:
-        ConfigError: If it looks like a number or a date and is none.
+        ConfigError: If it looks like a number or a date and is none, or is a template that was not rendered.
     """
     if node is None:
         return None
+    require_rendered(node, source)
     if not isinstance(node, yaml.ScalarNode):
         return {} if isinstance(node, yaml.MappingNode) else []
     if not node.tag.startswith(_KEPT_TAG):

@@ -12,6 +12,8 @@ BROKEN = Path(__file__).parents[2] / "unit/config/dynamo/cases/broken"
 FILES = (
     "malformed.yaml",
     "another_kind.yaml",
+    "helm_template.yaml",
+    "helm_template_in_quotes.yaml",
     "settings_of_setpoint.yaml",
     "deployment_without_a_planner.yaml",
     "deployment_whose_configuration_is_elsewhere.yaml",

@@ -106,3 +106,13 @@ def test_a_value_is_not_shown() -> None:
     (written,) = parsed([Token(text="--metric-pulling-prometheus-token=hunter2")])
 
     assert "hunter2" not in repr(written)
+
+
+def test_a_template_of_the_planners_own_is_refused_and_one_before_it_is_not() -> None:
+    before = "kubectl get pods -o go-template='{{.items}}' && python3 -m planner --ttft "
+
+    words = parsed(tokens_of(f"{before}300"))
+
+    assert [word.value for word in words] == ["300"]
+    with pytest.raises(ConfigError, match=r"was not rendered; render it first"):
+        parsed(tokens_of(f"{before}{{{{ .Values.ttft }}}}"))
