@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from config.catalog import entries
 from config.dynamo.found import Form, Found, Written
@@ -193,7 +193,10 @@ def _take_default(key: Key, found: Found, sheet: _Sheet) -> None:
         origin = Origin(kind=OriginKind.DGDR, name=found.default_place)
         one = Written(name=_in_manner_of(found, key), value=value)
         meant = key.translate(value)
-        sheet.take(meant, said=_said(one, meant), origin=origin)
+        sheet.take(replace(meant, note=""), said=_said(one, meant), origin=origin)
+        if meant.note:
+            why = f"Dynamo's default is {value}; {meant.note}"
+            sheet.tell(f"{one.name} is absent", why, settled_by=meant.settled_by)
 
 
 def _default(key: Key, found: Found) -> object:

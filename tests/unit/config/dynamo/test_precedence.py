@@ -144,7 +144,7 @@ def test_a_note_that_a_stronger_source_settles_is_not_told(request_file: Path) -
     assert [note.partition(" – ")[0] for note in told] == [
         "plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is absent",
         "plannerNoOperation is absent",
-        "plannerEnvironment: kubernetes",
+        "plannerEnvironment is absent",
     ]
     assert [note.partition(" – ")[0] for note in settled] == ["plannerDecodeEngineNumGpu is absent"]
 

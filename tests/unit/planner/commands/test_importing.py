@@ -72,7 +72,9 @@ def test_every_line_names_the_key_it_comes_from(setpoint: Run, tmp_path: Path) -
     engines, advice, kubernetes = answered.err.splitlines()
     assert engines.startswith("warning: plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is")
     assert advice.startswith("warning: plannerNoOperation is absent – Dynamo's planner would scale")
-    assert kubernetes.startswith("warning: plannerEnvironment: kubernetes – this version does not write")
+    assert kubernetes.startswith(
+        "warning: plannerEnvironment is absent – Dynamo's default is kubernetes; this version does not write"
+    )
 
 
 def test_arguments_follow_two_dashes(setpoint: Run) -> None:
