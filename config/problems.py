@@ -26,6 +26,10 @@ class OriginKind(StrEnum):
     DEFAULT = "default"
 
 
+# How names of origins begin that are a default of Dynamo's.
+DYNAMO_DEFAULT = "Dynamo's default"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a value is from.
@@ -38,6 +42,12 @@ class Origin:
 
     kind: OriginKind
     name: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody gave the value; Setpoint's defaults and Dynamo's nobody did."""
+        is_dynamo_default = self.kind is OriginKind.DGDR and self.name.startswith(DYNAMO_DEFAULT)
+        return self.kind is not OriginKind.DEFAULT and not is_dynamo_default
 
     def __str__(self) -> str:
         """Render the origin in words."""

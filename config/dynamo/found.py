@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from config.problems import DYNAMO_DEFAULT
 from config.units import quoted
 
 
@@ -56,4 +57,4 @@ class Found:
     @property
     def default_place(self) -> str:
         """Whose defaults hold where a key is absent, in words."""
-        return f"Dynamo's default ({self.file or 'arguments'})"
+        return f"{DYNAMO_DEFAULT} ({self.file or 'arguments'})"

@@ -7,10 +7,8 @@ from config.catalog import entries
 from config.dynamo.found import Found
 from config.layers import Layer, Translation
 from config.load import Loaded
-from config.problems import Origin, OriginKind
+from config.problems import DYNAMO_DEFAULT, Origin, OriginKind
 from config.show import effective, written
-
-_DEFAULT = "Dynamo's default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +37,8 @@ def mapped(loaded: Loaded) -> tuple[Mapped, ...]:
         )
         for one in loaded.translations
     ]
-    defaults = [row for row in rows if row.where.startswith(_DEFAULT)]
-    given = [row for row in rows if not row.where.startswith(_DEFAULT)]
+    defaults = [row for row in rows if row.where.startswith(DYNAMO_DEFAULT)]
+    given = [row for row in rows if not row.where.startswith(DYNAMO_DEFAULT)]
     if not defaults:
         return tuple(given)
     said, settings = ", ".join(row.said for row in defaults), ", ".join(row.settings for row in defaults)
@@ -88,4 +86,4 @@ def _comments(translations: tuple[Translation, ...]) -> Mapping[str, str]:
 
 
 def _comment(one: Translation) -> str:
-    return f"{one.said}, {_DEFAULT}" if one.origin.name.startswith(_DEFAULT) else one.said
+    return f"{one.said}, {DYNAMO_DEFAULT}" if one.origin.name.startswith(DYNAMO_DEFAULT) else one.said

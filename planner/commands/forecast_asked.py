@@ -8,7 +8,6 @@ from typing import TypeVar
 from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import ForecastPolicy
-from config.problems import OriginKind
 from planner.commands.flags import Given
 from planner.commands.forecast import Question
 from planner.commands.forecast_flags import SeriesKind
@@ -63,7 +62,7 @@ def require_one_place(given: Given, asked: Asked, loaded: Loaded) -> None:
         raise ConfigError(
             "a trace is given too", key="--prometheus", hint="the past is read from one place; keep one"
         )
-    is_known = loaded.origins["prometheus.url"].kind is not OriginKind.DEFAULT
+    is_known = loaded.origins["prometheus.url"].is_given
     if not asked.traces and not is_known:
         raise ConfigError(
             "no load is given to forecast",
