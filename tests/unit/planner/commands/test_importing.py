@@ -156,7 +156,7 @@ def test_what_the_page_shows_is_what_is_printed(
     setpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = DOCUMENT.read_text(encoding="utf-8")
-    (manifest,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    manifest, *_ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "deploy.yaml").write_text(manifest)
     monkeypatch.chdir(tmp_path)
 
