@@ -166,3 +166,19 @@ def test_what_the_page_shows_is_what_is_printed(
     answers = [setpoint(*command.split()[1:]) for command, _ in shown]
 
     assert [(answer.out + answer.err).rstrip() for answer in answers] == [output for _, output in shown]
+
+
+def test_the_file_that_behaves_most_like_dynamo_is_taken_beside_the_request(
+    setpoint: Run, tmp_path: Path
+) -> None:
+    page = DOCUMENT.read_text(encoding="utf-8")
+    manifest, settings = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    request, like_dynamo = tmp_path / "deploy.yaml", tmp_path / "like-dynamo.yaml"
+    request.write_text(manifest)
+    like_dynamo.write_text(settings)
+
+    answered = setpoint(
+        "config", "check", "--dgdr", str(request), "-c", str(like_dynamo), "--profile", "embedded"
+    )
+
+    assert answered.code == 0, answered.err
