@@ -107,15 +107,7 @@ class Keeper:
 
     async def _live(self, folder: str) -> str:
         """Start a process, listen to it until its end, and return the words for that."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-            start_new_session=True,  # what a model starts in turn ends with it
-        )
-        self._process = process
+        self._process = process = await _started(self._command)
         complaint = asyncio.ensure_future(_tail(cast("asyncio.StreamReader", process.stderr)))
         try:
             async with asyncio.timeout(None) as self._watch:
@@ -146,6 +138,27 @@ class Keeper:
     def _expect(self) -> None:
         if self._watch is not None and not self._watch.expired():
             self._watch.reschedule(asyncio.get_running_loop().time() + self._hang_s)
+
+
+async def _started(command: tuple[str, ...]) -> asyncio.subprocess.Process:
+    """Start a process, or end it where nobody wants it any more."""
+    start = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            start_new_session=True,  # what a model starts in turn ends with it
+        )
+    )
+    try:
+        return await asyncio.shield(start)
+    except asyncio.CancelledError:
+        # Who cancels asyncio between fork and pipes waits forever; the start takes some milliseconds.
+        process = await start
+        await _bury(process, asyncio.ensure_future(_tail(cast("asyncio.StreamReader", process.stderr))))
+        raise
 
 
 def _folder() -> AbstractContextManager[str]:

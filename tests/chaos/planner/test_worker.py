@@ -64,6 +64,10 @@ class Stage:
         self.frontend = Frontend()
 
     async def start(self, *, process: str = "worker") -> None:
+        settings = self.write(process=process)
+        await self.setpoint.start("--config", settings, environment={"PYTHONPATH": str(self.folder)})
+
+    def write(self, *, process: str = "worker") -> str:
         settings = {
             "interval": f"{INTERVAL_S:g}s",
             "look_interval": "0s",
@@ -79,7 +83,7 @@ class Stage:
         }
         file = self.folder / "setpoint.yaml"
         file.write_text(json.dumps(settings), encoding="utf-8")
-        await self.setpoint.start("--config", str(file), environment={"PYTHONPATH": str(self.folder)})
+        return str(file)
 
     def pull(self, name: str) -> None:
         (self.folder / name).touch()
@@ -247,6 +251,20 @@ async def test_a_stop_while_a_fit_hangs_comes_in_time_and_leaves_no_process(stag
     assert not is_running(pid)
     assert stage.setpoint.records()[-1].record == "stopped"
     assert "Traceback" not in stage.setpoint.log
+
+
+async def test_a_port_that_is_taken_is_told_and_ends_the_start(stage: Stage) -> None:
+    taken = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", stage.setpoint.port)
+    async with taken, asyncio.timeout(20.0):
+        process = await asyncio.create_subprocess_exec(
+            *(SCRIPT, "run", "--config", stage.write()),
+            stderr=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": str(stage.folder)},
+        )
+        _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert "is in use by another process" in " ".join(said.decode().split())
 
 
 @pytest.mark.parametrize("process", ["inline", "worker"])

@@ -425,6 +425,18 @@ async def test_a_worker_that_hangs_is_ended(start: Start) -> None:
     assert "gave no answer for 0.4 s and was ended" in trouble_of(foresight)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, 4, 6, 8])
+async def test_a_worker_that_is_only_just_starting_is_closed_at_once(start: Start, turns: int) -> None:
+    foresight = start()
+    for _ in range(turns):
+        await SystemClock().sleep(0.0)
+
+    async with asyncio.timeout(5.0):
+        await foresight.close()
+
+    assert foresight.pid is None
+
+
 async def test_further_lessons_do_not_keep_a_hung_worker_alive(start: Start) -> None:
     foresight = start(hang_s=0.8)
     await foresight.learn(load(HANG))
