@@ -113,11 +113,6 @@ class Daemon:
             if error is not None:
                 tell(self._desk, "shutdown", error)
 
-    async def abandon(self) -> None:
-        """Close what was connected and started, in place of `run`."""
-        for part in (self._parts.source, self._parts.actuator, self._mind):
-            await attempt(partial(_close, part))
-
     async def _end(self, loop: asyncio.Future[None], stop: asyncio.Future[None]) -> None:
         for task in (loop, stop):
             task.cancel()

@@ -253,20 +253,6 @@ async def test_a_stop_while_a_fit_hangs_comes_in_time_and_leaves_no_process(stag
     assert "Traceback" not in stage.setpoint.log
 
 
-async def test_a_port_that_is_taken_is_told_and_ends_the_start(stage: Stage) -> None:
-    taken = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", stage.setpoint.port)
-    async with taken, asyncio.timeout(20.0):
-        process = await asyncio.create_subprocess_exec(
-            *(SCRIPT, "run", "--config", stage.write()),
-            stderr=asyncio.subprocess.PIPE,
-            env={"PYTHONPATH": str(stage.folder)},
-        )
-        _, said = await process.communicate()
-
-    assert process.returncode == 2
-    assert "is in use by another process" in " ".join(said.decode().split())
-
-
 @pytest.mark.parametrize("process", ["inline", "worker"])
 async def test_a_model_that_raises_while_it_learns_costs_its_forecast_alone(
     stage: Stage, process: str
