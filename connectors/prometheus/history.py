@@ -1,8 +1,8 @@
 """Past traffic from Prometheus, for predictors that start with what was.
 
 Only load is read: arrivals, completions, mean lengths, requests in flight. A window in which a frontend was
-down, whose beginning was not scraped, or that holds less than half of the usual scrapes, is unknown and not
-zero.
+down, whose beginning was not scraped, or that holds less than three quarters of the usual scrapes, is unknown
+and not zero.
 
 Windows end at multiples of the step in Unix time. So do the ticks of a daemon that starts with a history:
 what it reads of the past is what it would have observed then, and what another instance observed.
@@ -25,7 +25,8 @@ from connectors.prometheus.vectors import Steps, facts_of
 
 # Prometheus refuses more than 11,000 steps in one answer; to read so many would hold the event loop.
 _MAX_STEPS = 1_000
-_LEAST_SHARE = 0.5
+# Two of four scrapes leave up to two fifths of what came uncounted.
+_LEAST_SHARE = 0.75
 _UNUSED_PERCENTILE_RATIO = 0.5
 # Windows are made of answers in pieces, so that the event loop is not held.
 _WINDOWS_AT_ONCE = 50
@@ -150,7 +151,9 @@ def _doubt(answers: Mapping[Question, Steps], index: int, least_scrapes: float) 
     if count <= 0.0:
         return Unknown(why="nothing was scraped")
     if count < least_scrapes:
-        return Unknown(why=f"scraping was interrupted: {count:.0f} scrapes, expected {2 * least_scrapes:.0f}")
+        return Unknown(
+            why=f"scraping was interrupted: {count:.0f} scrapes, expected {least_scrapes / _LEAST_SHARE:.0f}"
+        )
     if answers[Question.START_COUNT].number_at(index) <= 0.0:
         return Unknown(why="the beginning of the window was not scraped, so what came then is not counted")
     down = answers[Question.DOWN].number_at(index)
