@@ -16,10 +16,10 @@ from planner.core.curves import build_curves
 from planner.core.decision import Decision, StepKind
 from planner.core.state import State
 from planner.decider import Decider
-from planner.past import Past, interval_of, kept_intervals
+from planner.past import Past, interval_of
 from planner.profiling.load import load_profile
 from predictors.base import LoadInterval
-from predictors.load import LoadForecaster
+from predictors.load import LoadForecaster, kept_intervals
 
 if TYPE_CHECKING:
     from predictors.base import Forecast

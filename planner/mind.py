@@ -18,9 +18,10 @@ from planner.core.curves import build_curves
 from planner.core.decision import Decision, StepKind
 from planner.core.state import State
 from planner.decider import Decider
-from planner.past import Past, interval_of, kept_intervals
+from planner.past import Past, interval_of
 from predictors.base import Forecast, LoadInterval
 from predictors.foresight import Foresight, foresight_of
+from predictors.load import kept_intervals
 
 _DEADLINE_SHARE = 1.0 / 3.0
 _LONGEST_DEADLINE_S = 10.0

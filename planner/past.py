@@ -6,25 +6,9 @@ The one place that keeps it: the loads of the last intervals, those that nobody 
 from collections import deque
 from collections.abc import Iterable
 
-from config.policy import ForecastPolicy
 from connectors.base import Reading, Traffic, Unknown, Value
 from planner.core.sight import MOST_RPS, length, number, usable
 from predictors.base import UNSEEN, LoadInterval
-
-# What a predictor is rebuilt from when its settings change, and the most unknown intervals that it is told of
-# at once. Calibration looks back at 200 errors, so little is lost; and who was blind for so long learns
-# nothing from more unknowns.
-LEAST_INTERVALS = 300
-
-
-def kept_intervals(policy: ForecastPolicy) -> int:
-    """Return how many intervals a predictor is rebuilt from: 300, or its window if that is longer.
-
-    Example:
-        >>> kept_intervals(ForecastPolicy()), kept_intervals(ForecastPolicy(window_points=2000))
-        (300, 2000)
-    """
-    return max(LEAST_INTERVALS, policy.window_points or 0)
 
 
 class Past:
@@ -47,6 +31,7 @@ class Past:
 
     def __init__(self, *, most: int) -> None:
         self.older: tuple[LoadInterval, ...] = ()
+        self._most = most
         self._recent: deque[LoadInterval] = deque(maxlen=most)
         self._skipped = 0
 
@@ -93,11 +78,8 @@ class Past:
 
     def keep(self, *, most: int) -> None:
         """Keep so many intervals from now on."""
+        self._most = most
         self._recent = deque(self._recent, maxlen=most)
-
-    @property
-    def _most(self) -> int:
-        return self._recent.maxlen or LEAST_INTERVALS
 
 
 def interval_of(traffic: Traffic) -> LoadInterval:

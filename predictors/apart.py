@@ -22,11 +22,11 @@ from config.policy import ForecastPolicy
 from predictors.base import Forecast, LoadInterval
 from predictors.foresight import InlineForesight
 from predictors.keeper import Keeper
+from predictors.load import kept_intervals
 from predictors.registry import require
 from predictors.wire import Lesson, News, Task, line_of, news_of
 
 _COMMAND = (sys.executable, "-P", "-m", "predictors.worker")
-_PAST_INTERVALS = 300
 _FURTHER = 20
 _DEADLINES_TO_HANG = 4.0
 _LEAST_HANG_S = 30.0
@@ -59,9 +59,7 @@ class WorkerForesight:
         self._clock = clock
         self._deadline_s = deadline_s
         self._stand_in = InlineForesight(replace(policy, predictor=_STAND_IN))
-        self._past: deque[tuple[LoadInterval, bool]] = deque(
-            maxlen=max(_PAST_INTERVALS, policy.window_points or 0)
-        )
+        self._past: deque[tuple[LoadInterval, bool]] = deque(maxlen=kept_intervals(policy))
         self._told = 0
         self._newest = News(learned=0)
         self._served: tuple[News, ...] = ()

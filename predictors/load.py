@@ -21,6 +21,9 @@ from predictors.registry import make
 from predictors.series import IdleSkip, checked
 
 _TOLERANCE = 1e-9
+# Calibration looks back at 200 errors, so little is lost; and who was blind for so long learns nothing from
+# more unknowns.
+_LEAST_INTERVALS = 300
 
 
 @runtime_checkable
@@ -31,6 +34,16 @@ class Troubled(Protocol):
     def trouble(self) -> str:
         """Why, in words for people; empty if all is well."""
         ...
+
+
+def kept_intervals(policy: ForecastPolicy) -> int:
+    """Return how many intervals a forecaster is rebuilt from: 300, or its window if that is longer.
+
+    Example:
+        >>> kept_intervals(ForecastPolicy()), kept_intervals(ForecastPolicy(window_points=2000))
+        (300, 2000)
+    """
+    return max(_LEAST_INTERVALS, policy.window_points or 0)
 
 
 class LoadForecaster:

@@ -17,13 +17,13 @@ from planner.core.words import explain, headline
 from planner.daemon import Change, Daemon, Pace, Parts
 from planner.forecasting.trace import read_trace
 from planner.mind import ForesightOptions, Mind
-from planner.past import kept_intervals
 from planner.serving.desk import Desk
 from planner.serving.journal import Journal, open_journal_file
 from planner.serving.log import configure, get_logger
 from planner.serving.records import Started
 from planner.serving.status import StatusBoard
 from planner.warm import WarmUp, WarmUpOptions
+from predictors.load import kept_intervals
 
 # The newest of a trace; that many half minutes are a week.
 _TRACE_INTERVALS = 20_000

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from config.policy import ForecastPolicy
 from connectors.base import Idle, Reading, Traffic, Unknown, Value
-from planner.past import Past, interval_of, kept_intervals
+from planner.past import Past, interval_of
 from predictors.base import UNSEEN, LoadInterval
 
 SEEN = LoadInterval(arrivals_rps=2.0, isl_tokens=900.0, osl_tokens=90.0)
@@ -84,8 +83,3 @@ def test_who_saw_nothing_is_not_informed() -> None:
     past.replace(older=[SEEN], recent=[UNSEEN])
 
     assert not past.is_known
-
-
-@pytest.mark.parametrize(("window_points", "kept"), [(None, 300), (50, 300), (500, 500)])
-def test_a_predictor_with_a_long_window_is_rebuilt_from_as_much(window_points: int | None, kept: int) -> None:
-    assert kept_intervals(ForecastPolicy(window_points=window_points)) == kept

@@ -5,7 +5,7 @@ import pytest
 from config.errors import ConfigError, InternalError
 from config.policy import ForecastPolicy
 from predictors.base import Forecast, SeriesForecast
-from predictors.load import LoadForecaster
+from predictors.load import LoadForecaster, kept_intervals
 
 
 def forecast_of(load: LoadForecaster, *, now_s: float = 0.0) -> Forecast:
@@ -206,3 +206,8 @@ def test_what_models_tell_of_themselves_is_told_once_for_all_series(install: Cal
 
     assert LoadForecaster(ForecastPolicy(predictor="poorly")).trouble == "an older fit serves"
     assert LoadForecaster(ForecastPolicy()).trouble == ""
+
+
+@pytest.mark.parametrize(("window_points", "kept"), [(None, 300), (50, 300), (500, 500)])
+def test_a_predictor_with_a_long_window_is_rebuilt_from_as_much(window_points: int | None, kept: int) -> None:
+    assert kept_intervals(ForecastPolicy(window_points=window_points)) == kept
