@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,11 +22,12 @@ from config.policy import ForecastPolicy
 from config.process import keep_small
 from config.units import format_duration
 from planner.forecasting.evaluation import Point, Series, Walked, walk
+from predictors.child import Child
 from predictors.registry import make
 
+_COMMAND = (sys.executable, "-P", "-m", "planner.forecasting.apart")
 _LONGEST_LINE = 2**28
 _NEWS_S = 0.2
-_TAIL_BYTES = 4096
 _KIB = 1024
 
 
@@ -79,57 +79,32 @@ async def walk_apart(
     Raises:
         OSError: If no process can be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "planner.forecasting.apart"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-        start_new_session=True,  # what a model starts in turn ends with it
-    )
+    child = await Child.start(_COMMAND, longest_line=_LONGEST_LINE)
+    answer: Done | Failed | None = None
     try:
-        async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
-            complaint = group.create_task(_tail(cast("asyncio.StreamReader", process.stderr)))
-            answer = await _ask(process, job, passed)
-            return answer or Failed(why=_last_words(await process.wait(), await complaint))
+        async with asyncio.timeout(limit_s):
+            answer = await _ask(child, job, passed)
+            if answer is None:  # it goes by itself, and says why
+                await child.process.wait()
     except TimeoutError:
-        return Failed(why=f"took longer than {format_duration(limit_s)}")
+        answer = Failed(why=f"took longer than {format_duration(limit_s)}")
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        ended = await child.bury()
+    return answer or Failed(why=f"its process {ended}")
 
 
-async def _ask(
-    process: asyncio.subprocess.Process, job: Job, passed: Callable[[int], None]
-) -> Done | Failed | None:
-    asked, answers = cast("asyncio.StreamWriter", process.stdin), cast("asyncio.StreamReader", process.stdout)
-    asked.write(json.dumps(asdict(job)).encode())
+async def _ask(child: Child, job: Job, passed: Callable[[int], None]) -> Done | Failed | None:
+    child.asked.write(json.dumps(asdict(job)).encode())
     with suppress(ConnectionError):  # it says why it went, in its last words
-        await asked.drain()
-    asked.close()
-    while line := await answers.readline():
+        await child.asked.drain()
+    child.asked.close()
+    while line := await child.answers.readline():
         news = json.loads(line)
         if "passed" in news:
             passed(news["passed"])
         else:
             return _answer(news)
     return None
-
-
-async def _tail(complaints: asyncio.StreamReader) -> bytes:
-    """Read to the end, since a full pipe would stop the process, and keep the last of it."""
-    kept = b""
-    while chunk := await complaints.read(_TAIL_BYTES):
-        kept = (kept + chunk)[-_TAIL_BYTES:]
-    return kept
-
-
-def _last_words(code: int, complaint: bytes) -> str:
-    if code < 0:
-        return f"its process was ended by signal {-code} ({signal.Signals(-code).name})"
-    last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-    return f"its process ended with {code}: {last}"
 
 
 def _answer(news: Mapping[str, object]) -> Done | Failed:

@@ -95,7 +95,7 @@ async def test_what_a_model_prints_gets_into_no_answer() -> None:
 @pytest.mark.usefixtures("broken")
 async def test_a_model_that_crashes_or_is_killed_says_so() -> None:
     assert await failure("crash") == "its process ended with 1: RuntimeError: the matrix is singular"
-    assert await failure("killed") == "its process was ended by signal 9 (SIGKILL)"
+    assert await failure("killed") == "its process ended with signal 9 (SIGKILL)"
     assert "no predictor is called 'oracle'" in await failure("oracle")
 
 
