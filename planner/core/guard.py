@@ -63,6 +63,20 @@ def hold(plan: PoolPlan, reason: ReasonCode) -> PoolPlan:
     return replace(plan, wanted=plan.state.desired, bound_by=reason)
 
 
+def limited(pool: PoolPolicy, replicas: int) -> int:
+    """Return a count within the pool's own maximum and minimum; the minimum wins.
+
+    Example:
+        >>> from config.policy import EngineProfile, Role
+        >>> profile = EngineProfile(name="x")
+        >>> pool = PoolPolicy(name="decode", role=Role.DECODE, profile=profile, max_replicas=4)
+        >>> limited(pool, 0), limited(pool, 3), limited(pool, 9)
+        (1, 3, 4)
+    """
+    most = replicas if pool.max_replicas is None else pool.max_replicas
+    return max(min(replicas, most), pool.min_replicas)
+
+
 def limit(plan: PoolPlan) -> PoolPlan:
     """Apply the pool's own maximum, then its minimum."""
     most, least = plan.pool.max_replicas, plan.pool.min_replicas

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from config.policy import Policy, Role
 from connectors.base import NOT_READ, Reading, Unknown, Value
 from planner.core.decision import Decision, Direction, PoolDecision, Reason, ReasonCode, StepKind
+from planner.core.guard import limited
 from planner.serving.dynamo_series import serving_engines
 from planner.serving.dynamo_states import load_state, throughput_state
 from planner.serving.records import Actuated, Stepped
@@ -192,11 +193,7 @@ def _sized(decision: Decision, policy: Policy) -> Iterator[Line]:
 
 def _floored(pool: PoolDecision, policy: Policy) -> int:
     needed = pool.needed or 0
-    for limits in policy.pools:
-        if limits.name == pool.pool:
-            most = needed if limits.max_replicas is None else limits.max_replicas
-            return max(min(needed, most), limits.min_replicas)
-    return needed
+    return next((limited(limits, needed) for limits in policy.pools if limits.name == pool.pool), needed)
 
 
 def _budget(decision: Decision) -> Iterator[Line]:
