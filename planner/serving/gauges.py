@@ -151,6 +151,13 @@ GAUGES: tuple[Gauge, ...] = (
         ),
     ),
     of_board(
+        "setpoint_forecast_late_intervals",
+        "Intervals that passed since the model of the forecast last learned; not 0 where a fit is late.",
+        lambda board: (
+            board.last_tick.forecast.late_intervals if board.last_tick and board.last_tick.forecast else None
+        ),
+    ),
+    of_board(
         "setpoint_expected_ttft_seconds",
         "TTFT that the solver expects at the decided size.",
         lambda board: board.last_tick.decision.expected_ttft_s if board.last_tick else None,

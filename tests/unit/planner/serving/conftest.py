@@ -90,6 +90,7 @@ FORECAST = Forecast(
     isl_tokens=series(3000.0),
     osl_tokens=None,
     points=7,
+    late_intervals=2,
 )
 
 

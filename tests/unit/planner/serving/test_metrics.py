@@ -82,6 +82,7 @@ def page(board: StatusBoard) -> Page:
         ("setpoint_forecast_arrivals_rps", {"quantile": "0.95"}, 26.0),
         ("setpoint_forecast_isl_tokens", {"quantile": "0.5"}, 3000.0),
         ("setpoint_forecast_points", {}, 7.0),
+        ("setpoint_forecast_late_intervals", {}, 2.0),
         ("setpoint_expected_ttft_seconds", {}, 0.25),
         ("setpoint_target_ttft_seconds", {}, 0.3),
         ("setpoint_target_itl_seconds", {}, 0.03),
