@@ -108,14 +108,14 @@ class Process:
 class Prometheus(Process):
     """A real Prometheus."""
 
-    async def start(self, *targets: str) -> None:
+    async def start(self, *targets: str, scrape_interval: str = SCRAPE_INTERVAL) -> None:
         """Start it on what data there are; without targets it scrapes those of before."""
         if targets:
             job = {
                 "job_name": "frontends",
                 "static_configs": [{"targets": targets, "labels": {"dynamo_namespace": NAMESPACE}}],
             }
-            pace = {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": SCRAPE_INTERVAL}
+            pace = {"scrape_interval": scrape_interval, "scrape_timeout": scrape_interval}
             text = json.dumps({"global": pace, "scrape_configs": [job]})
             (self.folder / "prometheus.yml").write_text(text, encoding="utf-8")
         await self.spawn(

@@ -19,42 +19,47 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 INTERVAL_S = 2.0
 WINDOW_INTERVALS = 4
-# A sixth of the change to them is far from the edges of other counts.
-HIGH, MIDDLE = Load(rate_rps=42.0), Load(rate_rps=26.0)
+SCRAPE_INTERVAL = "100ms"
+# Two daemons ask some milliseconds apart, and a scrape may lie between: where the load has just changed, that
+# is a twentieth of the change. What each predictor makes of these loads is far from other counts.
+LOADS = {
+    "kalman": (Load(rate_rps=25.0), Load(rate_rps=26.0)),
+    "constant": (Load(rate_rps=42.0), Load(rate_rps=26.0)),
+}
 SETTINGS: dict[str, object] = {
     "interval": f"{INTERVAL_S:g}s",
     "actuate": False,
-    # Two daemons ask some milliseconds apart, and a scrape may lie between. Where the load has just changed,
-    # that is a seventh of the change in one window; a filter would carry it on, the last value forgets it.
-    "forecast__predictor": "constant",
+    "prometheus__scrape_interval": SCRAPE_INTERVAL,
     "pools__prefill__scale_down_window": f"{WINDOW_INTERVALS * INTERVAL_S:g}s",
     "pools__decode__scale_down_window": f"{WINDOW_INTERVALS * INTERVAL_S:g}s",
 }
 Ticks = dict[int, Stepped]
 
 
+@pytest.mark.parametrize("predictor", LOADS)
 async def test_decisions_after_a_restart_are_those_of_a_daemon_that_was_never_killed(
-    scene: Scene, tmp_path: Path
+    scene: Scene, tmp_path: Path, predictor: str
 ) -> None:
+    high, middle = LOADS[predictor]
     # More than any load needs: what is decided is what was wanted at any time in the window.
     await scene.etcd.store(num_prefill_workers=5, num_decode_workers=6, decision_id=1)
     scene.frontend.carry(LOW)
-    await scene.prometheus.start(scene.frontend.target)
+    await scene.prometheus.start(scene.frontend.target, scrape_interval=SCRAPE_INTERVAL)
     await CLOCK.sleep(3 * INTERVAL_S)
     undisturbed, remembering, forgetful = (watching(scene, tmp_path / name) for name in "abc")
     restarted = (remembering, forgetful)
     everybody = (undisturbed, *restarted)
     try:
-        await asyncio.gather(*map(start, everybody))
-        for load, ticks in ((LOW, 2), (HIGH, 3), (LOW, 1)):
+        await asyncio.gather(*(start(one, predictor) for one in everybody))
+        for load, ticks in ((LOW, 2), (high, 3), (LOW, 1)):
             scene.frontend.carry(load)
             await undisturbed.setpoint.ticks(ticks)
         await asyncio.gather(*(one.setpoint.kill() for one in restarted))
         killed_at_s = CLOCK.wall_s()
         forgetful.setpoint.journal.unlink()
-        scene.frontend.carry(MIDDLE)
+        scene.frontend.carry(middle)
         await undisturbed.setpoint.ticks(1)
-        await asyncio.gather(*map(start, restarted))
+        await asyncio.gather(*(start(one, predictor) for one in restarted))
         await asyncio.gather(*(one.setpoint.ticks(WINDOW_INTERVALS + 3) for one in everybody))
     finally:
         await asyncio.gather(*(one.setpoint.kill() for one in everybody))
@@ -83,8 +88,9 @@ def watching(scene: Scene, folder: Path) -> Scene:
     return replace(scene, setpoint=Setpoint(folder, SCRIPT))
 
 
-async def start(one: Scene) -> None:
-    await one.setpoint.start("--config", str(one.write_settings(**SETTINGS)))
+async def start(one: Scene, predictor: str) -> None:
+    settings = SETTINGS | {"forecast__predictor": predictor}
+    await one.setpoint.start("--config", str(one.write_settings(**settings)))
 
 
 def ticks_of(one: Scene) -> Ticks:
