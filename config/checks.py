@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
+from config.addresses import is_bare
 from config.catalog import value_of
 from config.places import unusable
 from config.problems import Origin, OriginKind, Problem
@@ -243,7 +242,7 @@ def _scrape_risks(scrape: ScrapeSettings) -> Iterator[str]:
             "scrape.verify_tls is false: ANYBODY ON THE NETWORK CAN POSE AS THE FRONTENDS;"
             " set scrape.ca_file instead"
         )
-    if (scrape.token_file is not None or scrape.headers) and any(_is_bare(url) for url in scrape.urls):
+    if (scrape.token_file is not None or scrape.headers) and any(is_bare(url) for url in scrape.urls):
         yield "scrape.urls has http:// and not on this machine: credentials travel unencrypted; use https://"
 
 
@@ -261,22 +260,11 @@ def _webhook_risks(webhook: WebhookSettings) -> Iterator[str]:
         )
     urls = {"webhook.url": webhook.url, "webhook.read_url": webhook.read_url}
     for key, url in urls.items():
-        if url is not None and (is_signed or webhook.headers) and _is_bare(url):
+        if url is not None and (is_signed or webhook.headers) and is_bare(url):
             yield (
                 f"{key} is http:// and not on this machine: signed requests and their headers travel"
                 " unencrypted, and can be sent again by whoever reads them; use https://"
             )
-
-
-def _is_bare(url: str) -> bool:
-    """Tell whether an address sends what it is told over a network unencrypted."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        is_here = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_here = False
-    return parts.scheme == "http" and not is_here
 
 
 def _unlikely(settings: Settings) -> Iterator[str]:

@@ -16,12 +16,14 @@ from typing import Any
 import httpx
 import structlog
 
+from config.addresses import is_bare
 from config.errors import ConfigError, Malformed, Unreachable
+from connectors.bounded import content_of
 from connectors.virtual.etcd_answers import Answer, document, is_token_rejected, message
 
 # Far more than four keys need; what sends more is not what was asked.
 _MAX_BYTES = 4 * 1024 * 1024
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+_EXPECTED = "the few keys of one planner, so check that this is etcd and what is stored under the prefix"
 _RETRY_ELSEWHERE = frozenset({408, 429, 500, 502, 503, 504})
 
 _log = structlog.get_logger(__name__)
@@ -166,7 +168,8 @@ class EtcdClient:
             asyncio.timeout(self._options.timeout_s),
             self._http.stream("POST", url, json=body, headers=headers) as response,
         ):
-            return Answer(url=url, status=response.status_code, content=await _content(response))
+            content = await content_of(response, where=url, most_bytes=_MAX_BYTES, expected=_EXPECTED)
+            return Answer(url=url, status=response.status_code, content=content)
 
     @property
     def _secrets(self) -> tuple[str, ...]:
@@ -178,21 +181,8 @@ class EtcdClient:
         self._endpoints.insert(0, endpoint)
 
 
-async def _content(response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for part in response.aiter_raw():
-        content += part
-        if len(content) > _MAX_BYTES:
-            raise Malformed(
-                f"{response.url} sent more than {_MAX_BYTES} bytes; expected the few keys of one planner, "
-                "so check that this is etcd and what is stored under the prefix"
-            )
-    return bytes(content)
-
-
 def _warn_of_plain_http(options: EtcdOptions) -> None:
-    urls = {endpoint: httpx.URL(endpoint) for endpoint in options.endpoints}
-    bare = [text for text, url in urls.items() if url.scheme == "http" and url.host not in _THIS_MACHINE]
+    bare = [endpoint for endpoint in options.endpoints if is_bare(endpoint)]
     if options.username and options.password and bare:
         _log.warning("the password for etcd crosses the network unencrypted; use https", endpoints=bare)
 

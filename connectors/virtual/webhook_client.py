@@ -25,6 +25,7 @@ from config.errors import (
     Refused,
     Unreachable,
 )
+from connectors.bounded import content_of
 from connectors.virtual.webhook_options import WebhookOptions
 from connectors.virtual.webhook_protocol import SIGNATURE_HEADER, signature_of
 
@@ -150,7 +151,12 @@ class WebhookClient:
     async def _exchange(self, request: httpx.Request, secret: str) -> bytes:
         response = await self._http.send(request, stream=True)
         try:
-            content = await _content(response)
+            content = await content_of(
+                response,
+                where=where_of(str(request.url)),
+                most_bytes=_MAX_BYTES,
+                expected="a fleet or a short text",
+            )
         finally:
             await response.aclose()
         if response.is_success:
@@ -227,16 +233,6 @@ def where_of(url: str) -> str:
         return str(httpx.URL(url).copy_with(query=None, fragment=None, userinfo=b""))
     except httpx.InvalidURL:
         return "what is no address"
-
-
-async def _content(response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for part in response.aiter_raw():
-        content += part
-        if len(content) > _MAX_BYTES:
-            where = where_of(str(response.request.url))
-            raise Malformed(f"{where} sent more than {_MAX_BYTES} bytes; expected a fleet or a short text")
-    return bytes(content)
 
 
 def _written(word: str) -> tuple[str, ...]:

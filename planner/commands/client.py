@@ -1,10 +1,10 @@
 """How is a running daemon asked over HTTP?"""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 import httpx
 
+from config.addresses import is_here
 from config.errors import ConfigError, Malformed, Unreachable
 from config.units import quoted
 from planner.serving.codec import read_json
@@ -28,7 +28,7 @@ def ask(url: str, path: str) -> str:
     """
     base = _base(url)
     try:
-        with httpx.Client(timeout=_TIMEOUT_S, trust_env=not _is_loopback(base)) as client:
+        with httpx.Client(timeout=_TIMEOUT_S, trust_env=not is_here(base)) as client:
             response = client.get(f"{base}{path}")
     except (httpx.InvalidURL, UnicodeError):
         raise _not_an_address(url) from None
@@ -61,14 +61,6 @@ def _not_an_address(url: str) -> ConfigError:
     return ConfigError(
         f"'{quoted(url)}' is not an address", key="--url", hint=f"write for example {DEFAULT_URL}"
     )
-
-
-def _is_loopback(base: str) -> bool:
-    host = urlsplit(base).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _reason(text: str) -> str:

@@ -15,7 +15,7 @@ from config.errors import ConfigError, ObservationError
 from config.load import Loaded
 from config.policies import forecast_policy_from
 from config.policy import ForecastPolicy
-from connectors.base import Idle, Reading, Traffic, Unknown, Value
+from connectors.base import Traffic, Unknown
 from planner.commands.connect import source_of
 from planner.commands.forecast_flags import SeriesKind
 from planner.commands.forecast_progress import Progress
@@ -23,6 +23,7 @@ from planner.forecasting.apart import Done, Failed, Job, walk_apart
 from planner.forecasting.evaluation import Score, Series, score_of
 from planner.forecasting.trace import read_trace
 from planner.forecasting.verdict import Standing, Verdict, judge, together
+from planner.past import interval_of
 from predictors.base import LoadInterval
 
 _LEAST_INTERVALS = 10
@@ -225,14 +226,7 @@ async def _observed(loaded: Loaded, question: Question, clock: Clock) -> list[Lo
 
 
 def _known(past: Sequence[Traffic], question: Question) -> tuple[LoadInterval, ...]:
-    intervals = tuple(
-        LoadInterval(
-            arrivals_rps=_number(traffic.arrivals_rps),
-            isl_tokens=None if isinstance(traffic.isl_tokens, Idle) else _number(traffic.isl_tokens),
-            osl_tokens=None if isinstance(traffic.osl_tokens, Idle) else _number(traffic.osl_tokens),
-        )
-        for traffic in past
-    )
+    intervals = tuple(interval_of(traffic) for traffic in past)
     if all(one.arrivals_rps is None for one in intervals):
         why = next((one.arrivals_rps.why for one in past if isinstance(one.arrivals_rps, Unknown)), "")
         raise ObservationError(
@@ -240,12 +234,6 @@ def _known(past: Sequence[Traffic], question: Question) -> tuple[LoadInterval, .
             "check the address, --model and --namespace, or ask for more with --last"
         )
     return intervals
-
-
-def _number(reading: Reading) -> float | None:
-    if isinstance(reading, Idle):
-        return 0.0
-    return reading.value if isinstance(reading, Value) else None
 
 
 def _require_enough(load: Load, question: Question) -> None:
