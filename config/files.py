@@ -170,7 +170,7 @@ def _yaml_document(path: Path, text: str) -> Document:
     if not isinstance(node, yaml.MappingNode):
         problem = "the file holds no settings" if node is None else "the file is not a mapping"
         raise ConfigError(problem, key=str(path), hint="write lines such as `budget_gpus: 8`")
-    lines = dict(_yaml_lines(path, node, "", 0))
+    lines = _yaml_lines(path, node)
     try:
         tree = loader.construct_document(node)
     except UNUSABLE:
@@ -222,7 +222,21 @@ def _scalars(node: object, seen: set[int]) -> Iterator[yaml.ScalarNode]:
                 yield from _scalars(one, seen)
 
 
-def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
+def _yaml_lines(path: Path, node: yaml.Node) -> dict[str, int]:
+    """Return the line of each dotted key; under an alias a mapping has its keys again."""
+    found: dict[str, int] = {}
+    for key, line in _keys(path, node, "", 0):
+        found[key] = line
+        if len(found) > _MOST_KEYS:
+            raise ConfigError(
+                f"the file has more than {_MOST_KEYS} keys, those included that aliases repeat",
+                key=str(path),
+                hint="keep the settings only",
+            )
+    return found
+
+
+def _keys(path: Path, node: object, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
     if not isinstance(node, yaml.MappingNode) or depth > _MAX_DEPTH:
         return
     seen: dict[str, int] = {}
@@ -243,10 +257,11 @@ def _yaml_lines(path: Path, node: object, prefix: str, depth: int) -> Iterator[t
             )
         seen[key] = line
         yield key, line
-        yield from _yaml_lines(path, value_node, f"{key}.", depth + 1)
+        yield from _keys(path, value_node, f"{key}.", depth + 1)
 
 
 _MAX_DEPTH = 20
+_MOST_KEYS = 10_000
 # Kinds of Kubernetes that can hold settings of Dynamo's planner, apart from Dynamo's own.
 _HOLDERS = {"ConfigMap", "List"}
 # Values that are not only texts.

@@ -1,11 +1,26 @@
 """What is set for the process as a whole, before any library is loaded."""
 
 import os
+import sys
 from collections.abc import MutableMapping
 
 # OpenBLAS starts a thread per core and lets them wait in a loop. For the small systems that curves are built
 # from, that costs a second of CPU time at each start, and tens of MB that nobody uses.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS",)
+
+
+def open_standard_streams() -> None:
+    """Let nothing be read, and what is written be lost, where a standard stream was closed.
+
+    A file or socket that is opened later would otherwise get its number, and be written to as if it were.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def keep_small(environment: MutableMapping[str, str] = os.environ) -> None:  # noqa: TID251 - set, not read

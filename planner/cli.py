@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from config.errors import ConfigError, SetpointError
-from config.process import keep_small
+from config.process import keep_small, open_standard_streams
 from planner.commands import forecast_flags
 from planner.commands.examples import epilog
 from planner.commands.flags import (
@@ -50,6 +50,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    open_standard_streams()
     keep_small()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -17,6 +17,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -219,10 +220,15 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise _unreadable(path, number, error) from error
 
 
-def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    # What a pipe holds can be read only once.
     with path.open("rb") as file:
-        is_gzip = file.read(len(_GZIP)) == _GZIP
-    return gzip.open(path, "rb") if is_gzip else path.open("rb")
+        if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
+            yield file
+            return
+        with gzip.open(file, "rb") as unzipped:
+            yield unzipped
 
 
 def _bad(path: Path, number: int, problem: str) -> ConfigError:

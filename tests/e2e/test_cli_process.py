@@ -117,6 +117,23 @@ async def test_a_terminal_that_knows_only_ascii_gets_an_answer() -> None:
     assert "as asked" in done.out
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("config", 0),
+        ("config sample", 0),
+        ("config import -", 2),
+        (f"plan {' '.join(PLAN)} --budget 16 --profile embedded", 0),
+    ],
+)
+async def test_a_standard_stream_that_is_closed_is_no_crash(command: str, code: int, closed: str) -> None:
+    answer = await ended("/bin/sh", "-c", f"{SETPOINT} {command} {closed}")
+
+    assert "Traceback" not in answer.err
+    assert answer.code == code
+
+
 async def test_a_mistake_is_one_line_and_exit_code_2() -> None:
     done = await setpoint("plan", "--profile", "embedded", *PLAN, "--rat", "3")
 

@@ -72,6 +72,17 @@ def test_aliases_that_multiply_are_harmless(write: Write) -> None:
     assert len(str(caught.value)) < 20_000
 
 
+def test_mappings_that_aliases_multiply_end_in_words(write: Write) -> None:
+    levels = ["x0: &x0 {a: 1}"]
+    for level in range(1, 9):
+        members = ", ".join(f"k{number}: *x{level - 1}" for number in range(9))
+        levels.append(f"x{level}: &x{level} {{{members}}}")
+    file = write("\n".join([*levels, "targets: *x8"]))
+
+    with pytest.raises(ConfigError, match="more than 10000 keys, those included that aliases repeat"):
+        load(file=file, environment={})
+
+
 def test_an_unknown_ending_is_refused(write: Write) -> None:
     assert "the ending '.ini' is not known; name the file .yaml, .yml or .toml" in _error(
         write(_GOOD, "setpoint.ini")

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,19 @@ def test_the_order_of_lines_and_gzip_change_nothing(tmp_path: Path) -> None:
     mixed.write_bytes(gzip.compress(write(tmp_path / "m", *reversed(records)).read_bytes()))
 
     assert read_trace(plain, interval_s=30.0) == read_trace(mixed, interval_s=30.0)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_trace_may_come_through_a_pipe(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    line = b'{"timestamp": 0, "input_length": 7, "output_length": 3}\n'
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        writer.submit(pipe.write_bytes, pack(line * 2))
+        (interval,) = read_trace(pipe, interval_s=1.0)
+
+    assert (interval.arrivals_rps, interval.isl_tokens) == (2.0, 7.0)
 
 
 def test_a_trace_may_begin_at_any_time(tmp_path: Path) -> None:
