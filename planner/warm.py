@@ -3,6 +3,7 @@
 From a trace of before the service, from the journal of the process before, and from the metrics source for
 all that the journal leaves untold. The journal also hands over the state of the core and the rhythm of the
 ticks; without it ticks come at multiples of the interval in Unix time, where windows of the past end too.
+A past that is longer than a forecaster needs and takes too long is cut short to what it needs.
 Whatever fails costs that part only: the daemon then starts cold, and tries the source again before each tick
 until it has seen a load.
 """
@@ -14,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from config.clock import within
-from config.errors import ObservationError
+from config.errors import ObservationError, Unreachable
 from connectors.base import Traffic, Unknown
-from planner.attempt import attempt, tell
+from planner.attempt import attempt, tell, words
 from planner.core.state import Lengths, State, initial_state
 from planner.mind import Mind
 from planner.parts import Parts
@@ -25,6 +26,7 @@ from planner.serving.log import get_logger
 from planner.warm_journal import Recollection, recollect
 from planner.warm_slots import Lived, Rhythm, Warmth, merged, uncovered_s
 from predictors.base import LoadInterval
+from predictors.load import kept_intervals
 
 PART = "warm_up"
 # Longest wait for the history; a start waits longer than a tick, which has to come.
@@ -136,17 +138,42 @@ class WarmUp:
         return found
 
     async def _gather(self, ticks: Sequence[Lived], rhythm: Rhythm, *, limit_s: float) -> Warmth:
+        """Put together what the journal tells and what the source tells within the limit, or twice that."""
         most = self._options.intervals
-        duration_s = uncovered_s(ticks, rhythm=rhythm, most=most, now_s=self._clock.now_s())
-        lived: Sequence[Lived] = ()
-        if duration_s > 0.0:
-            history = await attempt(partial(self._history, duration_s, rhythm.interval_s, limit_s))
-            if isinstance(history, BaseException):
-                tell(self._desk, PART, history)
-            else:
-                lived = history
-            self._is_pending = isinstance(history, BaseException)
-        return merged(ticks, lived, rhythm=rhythm, most=most)
+        whole_s, kept_s = self._uncovered_s(ticks, rhythm, most), self._uncovered_s(ticks, rhythm, self._kept)
+        history = await self._read(whole_s, rhythm, limit_s=limit_s)
+        if isinstance(history, TimeoutError | Unreachable) and kept_s < whole_s:
+            late, history = history, await self._read(kept_s, rhythm, limit_s=limit_s)
+            if not isinstance(history, BaseException):
+                self._tell_cut(late)
+        self._is_pending = isinstance(history, BaseException)
+        if isinstance(history, BaseException):
+            tell(self._desk, PART, history)
+            history = ()
+        return merged(ticks, history, rhythm=rhythm, most=most)
+
+    @property
+    def _kept(self) -> int:
+        """So many intervals a forecaster needs; more are read only if there is time."""
+        return min(self._options.intervals, kept_intervals(self._mind.forecast_policy))
+
+    def _uncovered_s(self, ticks: Sequence[Lived], rhythm: Rhythm, most: int) -> float:
+        return uncovered_s(ticks, rhythm=rhythm, most=most, now_s=self._clock.now_s())
+
+    def _tell_cut(self, late: BaseException) -> None:
+        get_logger().warning(
+            "the past takes too long, a shorter one was read",
+            why=words(late),
+            intervals=self._kept,
+            left_out=self._options.intervals - self._kept,
+        )
+
+    async def _read(
+        self, duration_s: float, rhythm: Rhythm, *, limit_s: float
+    ) -> Sequence[Lived] | BaseException:
+        if duration_s <= 0.0:
+            return ()
+        return await attempt(partial(self._history, duration_s, rhythm.interval_s, limit_s))
 
     async def _history(self, duration_s: float, step_s: float, limit_s: float) -> Sequence[Lived]:
         """Read the history of the source.

@@ -1,6 +1,7 @@
 """A daemon that starts with what was: what it learns, when it ticks, and what stands in no one's way."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
@@ -10,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from config.clock import VirtualClock
-from config.errors import Unreachable
+from config.errors import Malformed, Unreachable
 from config.load import load
 from config.policies import forecast_policy_from, policy_from
 from config.settings import Settings
@@ -70,12 +71,13 @@ class Archive(FakeMetricsSource):
         self.rates = list(rates)
         self.trouble: Exception | None = None
         self.delay_s = 0.0
+        self.longest_s = math.inf  # of more than this it never tells
         self.asked: list[tuple[float, float]] = []
 
     @override
     async def history(self, duration_s: float, step_s: float) -> tuple[Traffic, ...]:
         self.asked.append((self._wall.now_s(), duration_s))
-        await self._wall.sleep(self.delay_s)
+        await self._wall.sleep(self.delay_s if duration_s <= self.longest_s else 3600.0)
         if self.trouble is not None:
             raise self.trouble
         last_s = self._wall.now_s() - self._wall.wall_s() % step_s
@@ -410,6 +412,64 @@ async def test_a_source_that_does_not_answer_is_not_waited_for_without_end(tmp_p
 
     assert rig.times() == [30.0 + 0.25 * INTERVAL_S]
     assert "no answer within 20 s" in rig.log.getvalue()
+    await rig.stop()
+
+
+async def test_a_past_that_takes_too_long_is_cut_short_and_that_is_said(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, RATES, intervals=5000)
+    rig.source.longest_s = 302 * INTERVAL_S
+    await rig.start()
+    await rig.advance(20.0)
+
+    await rig.advance(20.0)
+
+    assert [at_s for at_s, _ in rig.source.asked] == [0.0, 20.0]
+    # The last of them ended during the wait, and is what the first tick saw, late.
+    assert_taught(rig, *RATES[:-1], 5.0, 5.0)
+    assert "the past takes too long, a shorter one was read" in rig.log.getvalue()
+    assert 'why="no answer within 20 s"  intervals=300  left_out=4700' in rig.log.getvalue()
+    assert "trouble" not in rig.log.getvalue()
+    await rig.stop()
+
+
+async def test_a_past_that_is_cut_short_in_vain_is_trouble_of_the_warm_start(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, RATES, intervals=5000)
+    rig.source.delay_s = 3600.0
+    await rig.start()
+
+    await rig.advance(41.0)
+
+    assert [at_s for at_s, _ in rig.source.asked][:2] == [0.0, 20.0]
+    assert "no answer within 20 s" in rig.desk.board.parts["warm_up"].why
+    assert "a shorter one was read" not in rig.log.getvalue()
+    await rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "asked"), [(Unreachable("did not answer within 10 s"), 2), (Malformed("no JSON"), 1)]
+)
+async def test_only_what_fails_by_time_is_asked_for_less(
+    tmp_path: Path, trouble: Exception, asked: int
+) -> None:
+    rig = Rig(tmp_path, RATES, intervals=5000)
+    rig.source.trouble = trouble
+    await rig.start()
+
+    assert len(rig.source.asked) == asked
+    await rig.stop()
+
+
+async def test_a_gap_that_is_short_anyway_is_not_asked_for_twice(tmp_path: Path) -> None:
+    first = await Rig(tmp_path, (), intervals=310).start()
+    await first.advance(310 * INTERVAL_S)
+    await first.kill()
+
+    rig = Rig(tmp_path, (), intervals=310, wall_s=WALL_S + 312 * INTERVAL_S)
+    rig.source.delay_s = 3600.0
+    await rig.start()
+    await rig.advance(20.5)
+
+    assert len(rig.source.asked) == 1
     await rig.stop()
 
 
