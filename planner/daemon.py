@@ -166,7 +166,8 @@ class Daemon:
             if self._pace.interval_s != pace.interval_s:
                 return
             if self._warm_up is not None:
-                await self._safely(partial(self._warm_up.again, due_s=self._due_s))
+                deadline_s = self._pace.deadline_s
+                await self._safely(partial(self._warm_up.again, due_s=self._due_s, deadline_s=deadline_s))
             self._due_s += pace.interval_s
             await self._step(StepKind.TICK)
             # A tick that is due just now is not missed yet.

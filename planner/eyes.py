@@ -10,7 +10,7 @@ from planner.attempt import attempt, tell, words
 from planner.serving.desk import Desk
 
 # Connectors bound their time by the same deadline and then hand over what they have; it is waited for.
-_GRACE_RATIO = 1.05
+GRACE_RATIO = 1.05
 
 
 class Eyes:
@@ -37,7 +37,7 @@ class Eyes:
             window_s: How far back traffic is read.
             limit_s: Longest time for both together, but for a moment of grace.
         """
-        wait_s = limit_s * _GRACE_RATIO
+        wait_s = limit_s * GRACE_RATIO
         traffic, fleet = await asyncio.gather(
             attempt(lambda: within(self._clock, self._source.observe(window_s), wait_s)),
             attempt(lambda: within(self._clock, self._actuator.read(), wait_s)),

@@ -19,6 +19,7 @@ from config.errors import ObservationError, Unreachable
 from connectors.base import Traffic, Unknown
 from planner.attempt import attempt, tell, words
 from planner.core.state import Lengths, State, initial_state
+from planner.eyes import GRACE_RATIO
 from planner.mind import Mind
 from planner.parts import Parts
 from planner.past import interval_of
@@ -32,7 +33,10 @@ PART = "warm_up"
 # Longest wait for the history; a start waits longer than a tick, which has to come.
 _LONGEST_S = 20.0
 _LEAST_S = 2.0
-_TICK_SHARE = 0.25
+# Of the time that an interval leaves beside its observation, so much goes to another attempt: a source that
+# hangs must not cost ticks. Where nothing is left an attempt gets this share of the interval all the same.
+_SPARE_SHARE = 0.5
+_LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +92,18 @@ class WarmUp:
             await self._mind.expect(now_s=rhythm.last_s)
         if memory.anchor_s is None and not warmth.recent:
             start_s = now_s if memory.start_s is None else memory.start_s
-            return Rhythm.of(start_s, interval_s=interval_s, now_s=now_s).last_s
+            # An interval that ended while the source was waited for is over: the next tick is not late.
+            return Rhythm.of(start_s, interval_s=interval_s, now_s=self._clock.now_s()).last_s
         return rhythm.last_s
 
-    async def again(self, *, due_s: float) -> None:
+    async def again(self, *, due_s: float, deadline_s: float) -> None:
         """Try the source again, before the tick that is due; nothing once a load was seen.
 
         After a reload that brought another interval nothing is learned yet, and the source is asked as well.
+
+        Args:
+            due_s: When the tick is due.
+            deadline_s: Longest time that the observation of this tick may take.
         """
         self._notice_interval()
         if not self._is_pending:
@@ -105,7 +114,10 @@ class WarmUp:
             return
         interval_s = self._mind.policy.interval_s
         rhythm = Rhythm(last_s=due_s - interval_s, interval_s=interval_s)
-        warmth = await self._gather((), rhythm, limit_s=min(_LONGEST_S, _TICK_SHARE * interval_s))
+        spare_s = due_s + interval_s - self._clock.now_s() - GRACE_RATIO * deadline_s
+        limit_s = max(_SPARE_SHARE * spare_s, _LEAST_SHARE * interval_s)
+        attempts = 2 if self._kept < self._options.intervals else 1
+        warmth = await self._gather((), rhythm, limit_s=min(_LONGEST_S, limit_s / attempts))
         if warmth.recent:
             await self._learn(warmth)
 
