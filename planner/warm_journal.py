@@ -31,6 +31,8 @@ _RHYTHM_TICKS = 10
 _LATE_SHARE = 0.25
 # Ticks whose window is so much longer or shorter than the interval are of another one.
 _LENGTH_SHARE = 0.1
+# A step whose record tells of a longer time, or of a negative one, is damaged.
+_LONGEST_STEP_S = 86_400.0
 # Clocks of two processes differ by so much where nobody set one back.
 _AHEAD_S = 1.0
 # Records that are taken between two turns of the event loop.
@@ -136,7 +138,7 @@ class _Fold:
             record = from_line(line.data)
         except Malformed:  # torn by a kill, or damaged: one line less
             return
-        if not isinstance(record, Stepped) or record.target != self._target:
+        if not isinstance(record, Stepped) or record.target != self._target or not _is_possible(record):
             return
         at_s = self._ours_s(record.at_wall_s)
         if record.kind is StepKind.TICK:
@@ -187,6 +189,11 @@ class _Fold:
 
     def _stepped(self, state: State, record: Stepped, at_s: float) -> tuple[State, object]:
         return step(self._policy, state, record.observation, record.forecast, now_s=at_s, kind=record.kind)
+
+
+def _is_possible(record: Stepped) -> bool:
+    """Tell whether the times of a step can be true; comparisons with NaN are false."""
+    return math.isfinite(record.at_wall_s) and 0.0 <= record.duration_s <= _LONGEST_STEP_S
 
 
 def _earliest(ticks_s: list[float], interval_s: float) -> float | None:

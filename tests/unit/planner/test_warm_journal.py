@@ -296,6 +296,36 @@ async def test_lines_that_cannot_be_read_cost_themselves_only(tmp_path: Path) ->
     assert found.state is not None
 
 
+@pytest.mark.parametrize("duration", ['"NaN"', '"Infinity"', '"-Infinity"', "1e300", "-1e300", "-0.5"])
+async def test_a_step_that_took_no_possible_time_is_damaged(tmp_path: Path, duration: str) -> None:
+    process = Process()
+    process.day(RATES)
+    path = tmp_path / "journal.jsonl"
+    lines = [to_line(record) for record in process.records]
+    lines[-1] = lines[-1].replace('"duration_s":0.25', f'"duration_s":{duration}')
+    path.write_text("\n".join(lines))
+    clock = VirtualClock(wall_origin_s=ORIGIN_WALL_S + 280.0)
+
+    found = await recollect(path, policy=POLICY, target="llm", duration_s=9000.0, clock=clock)
+
+    assert [tick.load.arrivals_rps for tick in found.ticks] == list(RATES[:-1])
+    assert found.anchor_s == pytest.approx(-40.0)
+
+
+async def test_a_step_at_no_possible_time_is_damaged(tmp_path: Path) -> None:
+    process = Process()
+    process.day(RATES)
+    path = tmp_path / "journal.jsonl"
+    lines = [to_line(record) for record in process.records]
+    lines[-1] = f'{lines[-1][:-1]},"at_wall_s":"NaN"}}'  # of two with one name the last one counts
+    path.write_text("\n".join(lines))
+    clock = VirtualClock(wall_origin_s=ORIGIN_WALL_S + 280.0)
+
+    found = await recollect(path, policy=POLICY, target="llm", duration_s=9000.0, clock=clock)
+
+    assert len(found.ticks) == len(RATES) - 1
+
+
 @pytest.mark.parametrize("interval_s", [10.0, 45.0, 60.0])
 async def test_ticks_of_another_interval_are_not_taken_for_ours(tmp_path: Path, interval_s: float) -> None:
     process = Process()
