@@ -69,6 +69,7 @@ class WarmUp:
         self._options = options
         self._interval_s = mind.policy.interval_s
         self._is_pending = False
+        self._lost: BaseException | None = None  # why the journal could not be read
 
     async def begin(self) -> float:
         """Learn what can be learned, before the first step.
@@ -110,7 +111,7 @@ class WarmUp:
             return
         if self._mind.is_informed:
             self._is_pending = False
-            self._desk.worked(PART, "the load is learned as it comes")
+            self._worked("the load is learned as it comes")
             return
         interval_s = self._mind.policy.interval_s
         rhythm = Rhythm(last_s=due_s - interval_s, interval_s=interval_s)
@@ -143,6 +144,7 @@ class WarmUp:
             )
         )
         if isinstance(found, BaseException):
+            self._lost = found
             tell(self._desk, PART, found)
             return Recollection()
         if found.doubt:
@@ -205,7 +207,7 @@ class WarmUp:
 
     async def _learn(self, warmth: Warmth) -> None:
         if not self._is_pending and PART in self._desk.board.parts:
-            self._desk.worked(PART)
+            self._worked()
         if not warmth.recent and not self._options.trace:
             return
         await self._mind.recall(older=self._options.trace, recent=warmth.recent)
@@ -220,6 +222,13 @@ class WarmUp:
             trace=len(self._options.trace),
             oldest=f"{oldest:%Y-%m-%dT%H:%M:%SZ}" if oldest else "the trace alone",
         )
+
+    def _worked(self, detail: str = "") -> None:
+        """Say that the past is learned; without the journal it never is whole, until the next start."""
+        if self._lost is None:
+            self._desk.worked(PART, detail)
+        else:
+            self._desk.board.report(PART, is_ok=False, detail=words(self._lost))
 
 
 def _newer(state: State, lengths: Lengths) -> Lengths:

@@ -104,6 +104,8 @@ class _Fold:
         self._last_s = now_s
         self._last_tick_s = -math.inf
         self._doubt = ""
+        self._is_ours = False  # any step of it
+        self._left_out = ""  # why the last one was that does not count
 
     def take(self, line: Line) -> None:
         if self._ours_s(line.at_wall_s) > self._now_s + _AHEAD_S:
@@ -114,7 +116,9 @@ class _Fold:
             self._take_step(line)
 
     def found(self) -> Recollection:
-        state = self._state
+        state, doubt = self._state, self._doubt
+        if self._left_out and not self._is_ours:
+            doubt = doubt or f"none of its steps counts; {self._left_out}"
         if state is not None and self._now_s - self._last_s > self._silence_s:
             state = _without_wishes(state)
         return Recollection(
@@ -122,7 +126,7 @@ class _Fold:
             anchor_s=_earliest(self._own_ticks_s[-_RHYTHM_TICKS:], self._policy.interval_s),
             start_s=self._start_s,
             state=state,
-            doubt=self._doubt,
+            doubt=doubt,
         )
 
     def _begin(self, at_s: float) -> None:
@@ -136,11 +140,18 @@ class _Fold:
     def _take_step(self, line: Line) -> None:
         try:
             record = from_line(line.data)
-        except Malformed:  # torn by a kill, or damaged: one line less
+        except Malformed as error:  # torn by a kill, damaged, or of another schema: one line less
+            self._left_out = f"of the last one {error}"
             return
-        if not isinstance(record, Stepped) or record.target != self._target or not _is_possible(record):
-            return
-        at_s = self._ours_s(record.at_wall_s)
+        if not isinstance(record, Stepped) or not _is_possible(record):
+            self._left_out = "the last one is damaged"
+        elif record.target != self._target:
+            self._left_out = f"the last one is of another deployment: {record.target}"
+        else:
+            self._is_ours = True
+            self._take_own(record, self._ours_s(record.at_wall_s))
+
+    def _take_own(self, record: Stepped, at_s: float) -> None:
         if record.kind is StepKind.TICK:
             self._take_tick(record, at_s - record.duration_s)
         if at_s >= self._fold_from_s:

@@ -277,6 +277,33 @@ async def test_the_records_of_another_deployment_do_not_count(tmp_path: Path) ->
     found = await recalled(process.records, tmp_path, after_s=300.0)
 
     assert (found.ticks, found.state, found.anchor_s) == ((), None, None)
+    assert found.doubt == "none of its steps counts; the last one is of another deployment: other"
+
+
+async def test_a_journal_of_another_schema_says_so(tmp_path: Path) -> None:
+    process = Process()
+    process.day(RATES)
+    path = tmp_path / "journal.jsonl"
+    lines = "".join(f"{to_line(record)}\n" for record in process.records)
+    path.write_text(lines.replace('{"schema":1', '{"schema":2'))
+    clock = VirtualClock(wall_origin_s=ORIGIN_WALL_S + 300.0)
+
+    found = await recollect(path, policy=POLICY, target="llm", duration_s=9000.0, clock=clock)
+
+    assert (found.ticks, found.state) == ((), None)
+    assert found.doubt.startswith("none of its steps counts; of the last one expected schema 1, found 2")
+
+
+async def test_a_few_steps_of_another_deployment_among_ours_are_no_doubt(tmp_path: Path) -> None:
+    process, other = Process(), Process(target="other")
+    process.day(RATES[:4])
+    other.day(RATES[4:], begin_s=OTHER_ORIGIN_S + 4 * INTERVAL_S)
+
+    for records in ((*process.records, *other.records), (*other.records, *process.records)):
+        found = await recalled(records, tmp_path, after_s=300.0)
+
+        assert len(found.ticks) == 4
+        assert found.doubt == ""
 
 
 async def test_lines_that_cannot_be_read_cost_themselves_only(tmp_path: Path) -> None:
