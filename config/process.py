@@ -1,12 +1,15 @@
 """What is set for the process as a whole, before any library is loaded."""
 
 import os
+import select
+import signal
 import sys
 from collections.abc import MutableMapping
 
 # OpenBLAS starts a thread per core and lets them wait in a loop. For the small systems that curves are built
 # from, that costs a second of CPU time at each start, and tens of MB that nobody uses.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS",)
+_PR_SET_PDEATHSIG = 1
 
 
 def open_standard_streams() -> None:
@@ -34,3 +37,23 @@ def keep_small(environment: MutableMapping[str, str] = os.environ) -> None:  # n
     """
     for name in _ONE_THREAD:
         environment.setdefault(name, "1")
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent ends: in native code too, and when it is stopped.
+
+    Call it in a child whose standard output the parent reads. To the kernel the parent is the thread that
+    started this process: here the main thread, or that of the event loop. Only Linux can; elsewhere this does
+    nothing.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A parent that ended before that left a pipe that nobody reads. To ask for the parent's id would not
+    # tell: process 1 may be the daemon, in a container, or whoever adopts orphans.
+    output = select.poll()
+    output.register(1, 0)
+    if any(event & select.POLLERR for _, event in output.poll(0)):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -3,7 +3,8 @@
 It is told lines on standard input and answers on standard output (`predictors.wire`). The main thread only
 reads, so that the end of the input ends the process at once, whatever a fit is doing; another thread learns.
 The process takes care not to outlive or outweigh the daemon: it has the lower priority and a limit of memory,
-and an alarm ends it where native code never comes back.
+an alarm ends it where native code never comes back, and the kernel ends it with the daemon, whose temporary
+folder for it is then removed by the janitor.
 """
 
 import importlib
@@ -19,8 +20,9 @@ from typing import IO, Self
 
 from config.clock import SystemClock
 from config.errors import SetpointError
-from config.process import keep_small
+from config.process import end_with_parent, keep_small
 from predictors.base import LoadInterval
+from predictors.janitor import clean_up_after
 from predictors.load import LoadForecaster
 from predictors.registry import HEAVY
 from predictors.wire import Lesson, News, Task, lesson_of, line_of, task_of
@@ -137,6 +139,9 @@ def main() -> None:
 def _serve(lines: IO[bytes], answers: IO[bytes]) -> None:
     task = task_of(lines.readline())
     tempfile.tempdir = task.folder or None
+    # In this order: whose daemon is gone is killed here.
+    clean_up_after(task.folder)
+    end_with_parent()
     try:
         pupil = Pupil(task, answers)
     except SetpointError as error:

@@ -19,10 +19,11 @@ from typing import IO, Never, cast
 from config.clock import SystemClock
 from config.errors import SetpointError
 from config.policy import ForecastPolicy
-from config.process import keep_small
+from config.process import end_with_parent, keep_small
 from config.units import format_duration
 from planner.forecasting.evaluation import Point, Series, Walked, walk
 from predictors.child import Child
+from predictors.janitor import clean_up_after
 from predictors.registry import make
 
 _COMMAND = (sys.executable, "-P", "-m", "planner.forecasting.apart")
@@ -137,6 +138,8 @@ def _point(row: list[float]) -> Point:
 def main() -> None:
     """Do the job of standard input, and answer on standard output."""
     keep_small()
+    clean_up_after()
+    end_with_parent()
     # What models print must not get between the answers.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)

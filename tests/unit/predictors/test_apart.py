@@ -22,7 +22,7 @@ from predictors.wire import Lesson, Task, line_of, news_of
 
 # A predictor that does as a load tells it.
 PUPPET = """
-import os, re, signal, tempfile, threading, time
+import os, re, signal, subprocess, tempfile, threading, time
 from pathlib import Path
 from predictors.base import SeriesForecast
 
@@ -36,6 +36,14 @@ def wait():
     while not (HERE / "gate").exists():
         time.sleep(0.002)
 
+def hang_native():
+    (HERE / "waiting").touch()
+    re.match("(a+)+$", "a" * 60 + "b")
+
+def start():
+    (HERE / "started").write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    wait()
+
 def fail():
     raise ValueError("cannot learn this")
 
@@ -44,9 +52,10 @@ ACTS = {
     222.0: fail,
     333.0: lambda: os.kill(os.getpid(), signal.SIGKILL),
     444.0: lambda: threading.Event().wait(),
-    445.0: lambda: re.match("(a+)+$", "a" * 60 + "b"),
+    445.0: hang_native,
     666.0: lambda: bytearray(6 * 2**30),
     777.0: lambda: os._exit(3),
+    999.0: start,
 }
 
 class Puppet:
@@ -71,6 +80,7 @@ def build(policy):
     return Puppet()
 """
 WAIT, FAIL, DIE, HANG, HANG_NATIVE, SULK, EAT, EXIT, LOSE = 111, 222, 333, 444, 445, 555, 666, 777, 888
+START = 999
 DEADLINE_S = 10.0
 POLICY = ForecastPolicy(predictor="puppet", interval_s=1.0, startup_s=2.0)
 KALMAN = ForecastPolicy(predictor="kalman", interval_s=1.0, startup_s=2.0)
@@ -552,7 +562,7 @@ def test_made_outside_an_event_loop_it_starts_when_first_used(clock: VirtualCloc
 
 
 PARENT = """
-import asyncio
+import asyncio, sys
 from config.clock import SystemClock
 from config.policy import ForecastPolicy
 from predictors.apart import WorkerForesight
@@ -561,21 +571,45 @@ from predictors.base import LoadInterval
 async def main():
     policy = ForecastPolicy(predictor="puppet", interval_s=1.0)
     foresight = WorkerForesight(policy, clock=SystemClock(), deadline_s=60.0)
-    await foresight.learn([LoadInterval(arrivals_rps=111.0)])
+    await foresight.learn([LoadInterval(arrivals_rps=float(sys.argv[1]))])
     await foresight.forecast(now_s=0.0)
 
 asyncio.run(main())
 """
 
 
-async def test_a_worker_whose_daemon_was_killed_ends_by_itself(folder: Path) -> None:
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT)
+@pytest.mark.parametrize("value", [WAIT, HANG_NATIVE])
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_worker_whose_daemon_was_killed_ends_and_leaves_no_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, value: float, *, is_stopped: bool
+) -> None:
+    (temporary := folder / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(value))
     try:
-        await until((folder / "waiting").exists)
+        await until(lambda: (folder / "waiting").exists() and bool(starts(folder)))
+        (pid,) = starts(folder)
+        left = list(temporary.iterdir())
+        if is_stopped:
+            os.kill(pid, signal.SIGSTOP)
     finally:
         parent.kill()
         await parent.wait()
-    (pid,) = starts(folder)
+
+    await until(lambda: not is_running(pid))
+    await until(lambda: not list(temporary.iterdir()))
+    assert [path.name.partition("-worker-")[0] for path in left] == ["setpoint"]
+
+
+async def test_what_a_model_started_ends_with_the_worker_of_a_killed_daemon(folder: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(START))
+    try:
+        await until((folder / "waiting").exists)
+        pid = int((folder / "started").read_text(encoding="ascii"))
+        assert is_running(pid)
+    finally:
+        parent.kill()
+        await parent.wait()
 
     await until(lambda: not is_running(pid))
 

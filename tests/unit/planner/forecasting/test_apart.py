@@ -1,12 +1,16 @@
 """A process of its own gives the same answer, and its troubles stay its own."""
 
+import asyncio
 import os
+import select
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from config.clock import SystemClock
 from config.policy import ForecastPolicy
 from planner.forecasting.apart import Done, Failed, Job, walk_apart
 from planner.forecasting.evaluation import Series, walk
@@ -14,7 +18,7 @@ from predictors.registry import make
 
 VALUES = (2.0, None, 3.0, 5.0, 4.0, 6.0, 5.0, 7.0, 8.0, 6.0, 9.0, 0.0)
 BROKEN = """
-import os, pathlib, signal, sys, time
+import os, pathlib, re, signal, sys, time
 from predictors.base import SeriesForecast
 
 class Broken:
@@ -31,6 +35,9 @@ class Broken:
         if self.name == "hang":
             pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
             signal.pause()
+        if self.name == "native":
+            pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+            re.match("(a+)+$", "a" * 60 + "b")
 
     def forecast(self, steps):
         return SeriesForecast(mean=1.0)
@@ -39,7 +46,7 @@ def build(policy):
     return Broken(policy.predictor)
 """
 ENTRIES = "[setpoint.predictors]\n" + "".join(
-    f"{name} = broken:build\n" for name in ("talk", "crash", "killed", "hang")
+    f"{name} = broken:build\n" for name in ("talk", "crash", "killed", "hang", "native")
 )
 
 
@@ -105,6 +112,35 @@ async def test_a_model_that_hangs_is_ended(broken: Path) -> None:
 
     with pytest.raises(ProcessLookupError):
         os.kill(int((broken / "pid").read_text()), signal.SIG_DFL)
+
+
+PARENT = """
+import asyncio
+from config.policy import ForecastPolicy
+from planner.forecasting.apart import Job, walk_apart
+from planner.forecasting.evaluation import Series
+policy = ForecastPolicy(predictor="native", interval_s=45.0)
+series = Series(values=(2.0, 3.0), predictor_factor=45.0)
+asyncio.run(walk_apart(Job(policy=policy, series=series, horizons=(1,)), limit_s=50.0))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parents")
+async def test_a_model_in_native_code_ends_with_the_process_that_asked(broken: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT)
+    said, sleep = broken / "pid", SystemClock().sleep
+    async with asyncio.timeout(20.0):
+        while not said.exists() or not said.read_text():
+            await sleep(0.01)
+    descriptor = os.pidfd_open(int(said.read_text()))
+    parent.kill()
+    await parent.wait()
+
+    has_ended = bool(select.select([descriptor], [], [], 10.0)[0])
+    if not has_ended:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    os.close(descriptor)
+    assert has_ended
 
 
 async def test_a_job_larger_than_a_pipe_is_answered() -> None:
