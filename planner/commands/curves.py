@@ -1,5 +1,8 @@
 """Which engine's curves are used, and getting them ready without keeping scipy."""
 
+import asyncio
+from collections.abc import Callable
+
 from config.errors import ConfigError, InternalError
 from config.policy import EngineProfile, Policy
 from config.settings import Settings
@@ -41,10 +44,40 @@ def sampling_of(policy: Policy) -> Apart | None:
 
 
 def finish(sampling: Apart | None) -> None:
-    """Wait for the samples; where the other process failed, this one samples when it needs them."""
+    """Wait for the samples; where the other process failed, this one samples when it needs them.
+
+    Raises:
+        ConfigError: If there is too little memory for that.
+    """
+    if sampling is not None:
+        _take(sampling.finish)
+
+
+async def finish_before(stop: "asyncio.Future[str]", sampling: Apart | None) -> bool:
+    """Wait for the samples as `finish` does, but not beyond a stop, which ends the other process.
+
+    Returns:
+        False if the stop came first.
+
+    Raises:
+        ConfigError: If there is too little memory.
+    """
+    if sampling is None:
+        return not stop.done()
+    work = asyncio.ensure_future(asyncio.to_thread(sampling.finish))
+    awaited: tuple[asyncio.Future[None] | asyncio.Future[str], ...] = (work, stop)
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        sampling.end()
+        await asyncio.gather(work, return_exceptions=True)
+        return False
+    _take(work.result)
+    return True
+
+
+def _take(finished: Callable[[], None]) -> None:
     try:
-        if sampling is not None:
-            sampling.finish()
+        finished()
     except InternalError as error:
         _say_that_it_is_done_here(error)
 

@@ -14,9 +14,10 @@ from config.load import Loaded
 from config.policies import policy_from
 from config.policy import EngineProfile
 from config.settings import ActuatorKind, SourceKind
-from planner.commands.curves import finish, profile_of, sampling_of
+from planner.commands.curves import finish_before, profile_of, sampling_of
 
 if TYPE_CHECKING:
+    from connectors.base import MetricsSource
     from planner.daemon import Daemon
     from planner.profiling.apart import Apart
     from planner.serving.desk import Desk
@@ -35,15 +36,16 @@ def run_daemon(loaded: Loaded) -> int:
 
 
 async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None") -> int:
-    early: list[str] = []
-    _on_stop(early.append)
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    _on_stop(lambda cause: None if stop.done() else stop.set_result(cause))
     from planner.commands.assemble import configure_log, daemon_of
     from planner.commands.connect import actuator_of, source_of
 
     settings, clock = loaded.settings, SystemClock()
     configure_log(settings, stream=sys.stderr, clock=clock)
     source = source_of(loaded, clock=clock)
-    finish(sampling)
+    if not await _is_ready(sampling, stop, source):
+        return 0
     daemon, desk = daemon_of(
         loaded,
         clock=clock,
@@ -55,14 +57,25 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
     http = settings.http
     server = await serve_daemon(daemon, desk, host=http.bind, port=http.port) if http.enabled else None
     obey_signals(daemon)
-    for cause in early:
-        daemon.stop(cause)
+    if stop.done():
+        daemon.stop(stop.result())
     try:
         await daemon.run()
     finally:
         if server is not None:
             await server.stop()
     return 0
+
+
+async def _is_ready(sampling: "Apart | None", stop: "asyncio.Future[str]", source: "MetricsSource") -> bool:
+    """Wait for the samples of the profile; where there will be no daemon, nothing is left open."""
+    is_ready = False
+    try:
+        is_ready = await finish_before(stop, sampling)
+    finally:
+        if not is_ready:
+            await source.close()
+    return is_ready
 
 
 async def serve_daemon(daemon: "Daemon", desk: "Desk", *, host: str, port: int) -> "Server":

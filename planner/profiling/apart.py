@@ -11,8 +11,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from config.errors import InternalError
+from config.errors import ConfigError, InternalError
 from config.policy import DecodePoints, EngineProfile, PrefillPoints
+from config.process import end_with_parent
 from planner.core.curves import know
 from planner.core.sampling import Floats, Sampled, SampledDecode, SampledPrefill, sample
 
@@ -42,6 +43,7 @@ class Apart:
         """Wait for the samples, and let the curves know them.
 
         Raises:
+            ConfigError: If there is too little memory: this process would get no further with it.
             InternalError: If the process failed or took too long; it has ended then.
         """
         question = json.dumps([asdict(profile) for profile in self._profiles]).encode()
@@ -53,9 +55,19 @@ class Apart:
             raise InternalError(f"sampling the profile took longer than {_LONGEST_S:g} s") from error
         if self._process.returncode != 0:
             last = trouble.decode(errors="replace").strip().rpartition("\n")[2]
+            if "MemoryError" in last:
+                raise ConfigError(
+                    f"sampling it needs more memory than there is ({last})",
+                    key="profile",
+                    hint="raise the limit of memory of this process or its container",
+                )
             raise InternalError(f"sampling the profile ended with {self._process.returncode}: {last}")
         for profile, sampled in zip(self._profiles, unpacked(answer, len(self._profiles)), strict=True):
             know(profile, sampled)
+
+    def end(self) -> None:
+        """End the process; who waits in `finish` is told that it failed."""
+        self._process.kill()
 
 
 def packed(samples: tuple[Sampled, ...]) -> bytes:
@@ -103,6 +115,7 @@ def _profile(plain: dict[str, object]) -> EngineProfile:
 
 def main() -> None:
     """Sample the profiles of standard input onto standard output."""
+    end_with_parent()
     profiles = json.load(sys.stdin)
     samples = tuple(sample(_profile(plain)) for plain in profiles)
     sys.stdout.buffer.write(packed(samples))

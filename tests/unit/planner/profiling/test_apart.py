@@ -1,3 +1,7 @@
+import asyncio
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.errors import InternalError
+from config.clock import SystemClock
+from config.errors import ConfigError, InternalError
 from config.policy import EngineProfile, PrefillPoints
 from planner.core.curves import DecodeCurve, PrefillCurve
 from planner.core.sampling import Sampled, sample
@@ -81,3 +86,54 @@ def test_a_process_that_fails_says_why() -> None:
 
     with pytest.raises(InternalError, match=r"ended with 1: ValueError: .* strictly increasing"):
         apart.finish()
+
+
+def test_too_little_memory_is_said_in_one_line(
+    profile: EngineProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scipy.py").write_text("bytearray(2**62)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    apart = Apart((profile,))
+
+    with pytest.raises(ConfigError) as caught:
+        apart.finish()
+
+    assert str(caught.value) == (
+        "profile: sampling it needs more memory than there is (MemoryError); "
+        "raise the limit of memory of this process or its container"
+    )
+
+
+HANGS = """
+import os, pathlib, re
+pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
+re.match("(a+)+$", "a" * 60 + "b")
+"""
+PARENT = """
+import sys
+from planner.profiling.apart import Apart
+from planner.profiling.load import load_profile
+Apart((load_profile(sys.argv[1]),)).finish()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parents")
+def test_it_ends_with_the_process_that_asked(
+    shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scipy.py").write_text(HANGS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    folder = str(shared_dir / "profiles" / "h200-llama-3.1-8b-fp8-tp1")
+    with subprocess.Popen([sys.executable, "-c", PARENT, folder], stderr=subprocess.PIPE) as parent:
+        said = tmp_path / "pid"
+        clock = SystemClock()
+        while not said.exists() or not said.read_text(encoding="ascii"):
+            asyncio.run(clock.sleep(0.01))
+        descriptor = os.pidfd_open(int(said.read_text(encoding="ascii")))
+        parent.kill()
+
+    has_ended = bool(select.select([descriptor], [], [], 10.0)[0])
+    if not has_ended:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    os.close(descriptor)
+    assert has_ended
