@@ -11,7 +11,8 @@ SetpointError
   ├─ ForecastError          the chosen model gave no forecast, or one that is not its newest
   ├─ ActuationError         what we asked was not done
   │    ├─ Refused           authorization, quota, validation: do not retry
-  │    └─ Conflict          somebody else changed it: read again, then retry
+  │    ├─ Conflict          somebody else changed it: read again, then retry
+  │    └─ Standby           another process leads: it will do it, not we
   └─ InternalError          a broken invariant: ours to fix
 """
 
@@ -82,6 +83,10 @@ class Refused(ActuationError):
 
 class Conflict(ActuationError):
     """Somebody else changed the target meanwhile; read it again, then retry."""
+
+
+class Standby(ActuationError):
+    """Another process of ours leads and carries decisions out; nothing is wrong."""
 
 
 class InternalError(SetpointError):

@@ -22,6 +22,8 @@ _FILES = (
     "etcd.ca_file",
     "etcd.client_cert_file",
     "etcd.client_key_file",
+    "kubernetes.kubeconfig",
+    "kubernetes.ca_file",
     "webhook.secret_file",
     "webhook.ca_file",
 )

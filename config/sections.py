@@ -36,6 +36,7 @@ class ActuatorKind(StrEnum):
     MEMORY = "memory"
     ETCD = "etcd"
     WEBHOOK = "webhook"
+    KUBERNETES = "kubernetes"
     PLUGIN = "plugin"
 
 
@@ -72,6 +73,14 @@ class PrometheusSettings(BaseModel):
     url: Url = Field(
         default="http://127.0.0.1:9090",
         description="Address of the query API of Prometheus, Thanos, Mimir or VictoriaMetrics.",
+    )
+    service: Text | None = Field(
+        default=None,
+        description=(
+            "Kubernetes service that is asked instead of url, through the API server's proxy, so that a"
+            " laptop needs no tunnel: namespace/name:port, or https:namespace/name:port for TLS behind it."
+        ),
+        examples=["monitoring/prometheus-operated:9090"],
     )
     dialect: Text = Field(
         default="dynamo",

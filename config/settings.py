@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from config import units
 from config.fields import NOT_BOOL, Duration, Percentile, PositiveDuration, Text
+from config.kubernetes import Election, KubernetesSettings
 from config.policy import Solver
 from config.sections import (
     SECTION,
@@ -255,9 +256,14 @@ class Settings(BaseSettings):
     actuator: ActuatorKind = Field(
         default=ActuatorKind.MEMORY,
         description=(
-            "Where decisions are written: memory keeps them inside, etcd is for Dynamo's connector, webhook"
-            " posts them to an address, plugin is for a connector of another package."
+            "Where decisions are written: memory keeps them inside, kubernetes scales what runs there, etcd"
+            " is for Dynamo's connector, webhook posts them to an address, plugin is for a connector of"
+            " another package."
         ),
+    )
+    kubernetes: KubernetesSettings = Field(
+        default_factory=KubernetesSettings,
+        description="What is scaled on Kubernetes, and how (actuator: kubernetes).",
     )
     etcd: EtcdSettings = Field(
         default_factory=EtcdSettings,
@@ -305,11 +311,13 @@ __all__ = [
     "ActuatorKind",
     "CorrectionSettings",
     "DynamoSettings",
+    "Election",
     "EtcdSettings",
     "ForecastProcess",
     "ForecastSettings",
     "HttpSettings",
     "JournalSettings",
+    "KubernetesSettings",
     "LogFormat",
     "LogLevel",
     "LogSettings",

@@ -8,6 +8,7 @@ zero: it is an `Unknown` with its reason, and the type says so.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, Protocol
 
 from config.policy import Role
@@ -125,6 +126,27 @@ class Traffic:
     kv_usage_ratio: Reading = NOT_READ
 
 
+class HoldKind(StrEnum):
+    """Why the orchestrator's side wants a pool left alone."""
+
+    PAUSED = "paused"
+    ROLLING_OUT = "rolling_out"
+    RIVAL = "rival"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolHold:
+    """A wish of the orchestrator's side that a pool keep what it was asked for.
+
+    Attributes:
+        kind: Which.
+        why: The same in words for people: who paused it, what rolls out, who else writes.
+    """
+
+    kind: HoldKind
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolState:
     """The engines of one pool, as the orchestrator sees them.
@@ -136,6 +158,12 @@ class PoolState:
         terminating: Engines that were given up and still hold their GPUs.
         failing: Engines that exist and will not serve without help.
         gpus_per_engine: GPUs of one engine, or None where the orchestrator does not say.
+        unschedulable: Those of `failing` that wait for GPUs that nobody has; more of them would wait, too.
+        why_failing: In words, what the failing engines lack; empty if none fails or nothing is known.
+        hold: Why the pool is to be left as it is; None if it may be scaled.
+        least: The target's own lower limit of replicas.
+        most: The target's own upper limit of replicas; None is none.
+        grace_s: How long an engine that is given up may finish its requests; None where that is not known.
     """
 
     desired: int
@@ -144,6 +172,12 @@ class PoolState:
     terminating: int = 0
     failing: int = 0
     gpus_per_engine: int | None = None
+    unschedulable: int = 0
+    why_failing: str = ""
+    hold: PoolHold | None = None
+    least: int = 0
+    most: int | None = None
+    grace_s: float | None = None
 
     @property
     def live(self) -> int:
@@ -153,10 +187,17 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """All pools of a deployment, by name."""
+    """All pools of a deployment, by name.
+
+    Attributes:
+        at_s: When it was so.
+        pools: The pools.
+        standby: Why this process may not write now although it reads (another one leads); empty if it may.
+    """
 
     at_s: float
     pools: Mapping[str, PoolState]
+    standby: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +308,7 @@ class Actuator(Protocol):
         Raises:
             Conflict: If somebody else changed the target meanwhile.
             Refused: If the orchestrator said no.
+            Standby: If another process leads; it is no failure.
             ActuationError: If it was not done for another reason; it may be tried again.
         """
         ...

@@ -3,7 +3,7 @@
 import asyncio
 
 from config.clock import Clock, within
-from config.errors import ActuationError, Conflict, Refused
+from config.errors import ActuationError, Conflict, Refused, Standby
 from connectors.base import Actuator, Replicas
 from planner.attempt import attempt, tell, words
 from planner.core.decision import Decision
@@ -45,6 +45,8 @@ class Hands:
         except asyncio.CancelledError:
             self._record(decision, Outcome.FAILED, "stopped before it was confirmed")
             raise
+        if isinstance(error, Standby):
+            return self._record(decision, Outcome.STANDBY, str(error))
         if error is not None:
             outcome = Outcome.REFUSED if isinstance(error, Refused) else Outcome.FAILED
             tell(self._desk, "scaling", error)
@@ -57,7 +59,7 @@ class Hands:
             try:
                 await self._actuator.scale(replicas)
                 break
-            except (Refused, Conflict):
+            except (Refused, Conflict, Standby):
                 raise  # asking again would be refused again, or overwrite what somebody else just wanted
             except ActuationError:
                 if number == _ATTEMPTS - 1:

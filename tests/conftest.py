@@ -4,12 +4,14 @@ import asyncio
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+
+from tests.cluster.control_plane import ControlPlane, unpacked
 
 # Machines that run tests are shared: examples are not timed, and CI draws the same ones each time.
 settings.register_profile("setpoint", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -67,6 +69,17 @@ def program() -> Callable[[str, str], str]:
         return shutil.which(name) or _lacking(f"{name} is not installed (Debian: {package})")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def control_plane(shared_dir: Path) -> Iterator[ControlPlane]:
+    """Return a Kubernetes API server that all tests share; each takes a namespace of its own."""
+    plane = ControlPlane(unpacked(shared_dir))
+    try:
+        plane.start()
+        yield plane
+    finally:
+        plane.stop()
 
 
 def _lacking(message: str) -> NoReturn:

@@ -170,8 +170,14 @@ def _state(pool: object, *, where: str) -> PoolState:
         allowed = ", ".join((*_COUNTS, _GPUS))
         raise Malformed(f"{where}: {_shown(unknown[0])} is not known; expected {allowed}")
     counts = {name: _count(pool, name, where=where) for name in _COUNTS}
-    gpus = None if pool.get(_GPUS) is None else _count(pool, _GPUS, where=where, least=1)
-    return PoolState(**counts, gpus_per_engine=gpus)
+    return PoolState(
+        desired=counts["desired"],
+        ready=counts["ready"],
+        starting=counts["starting"],
+        terminating=counts["terminating"],
+        failing=counts["failing"],
+        gpus_per_engine=None if pool.get(_GPUS) is None else _count(pool, _GPUS, where=where, least=1),
+    )
 
 
 def _count(pool: Mapping[str, object], name: str, *, where: str, least: int = 0) -> int:

@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     ADVISORY = "advisory"
     SKIPPED = "skipped"
+    STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Scaling what runs on Kubernetes."""

@@ -1,0 +1,1 @@
+"""One small file per kind of thing that can be scaled; Kubernetes paths are written here and nowhere else."""
