@@ -34,9 +34,9 @@ each with its value and its origin, `setpoint config sample` writes a commented 
 - A secret is masked wherever settings are shown.
 - An unknown name, a missing unit or a contradiction ends the start with one line for each, which says what to
   do.
-- SIGHUP reads the settings again. `source`, `actuator` and the sections `prometheus`, `scrape`, `etcd`,
-  `webhook`, `plugin`, `dynamo`, `http`, `log` and `journal` take effect at the next start only, and the log
-  says so.
+- SIGHUP reads the settings again. `source`, `actuator` and the sections `prometheus`, `scrape`, `kubernetes`,
+  `etcd`, `webhook`, `plugin`, `dynamo`, `http`, `log` and `journal` take effect at the next start only, and
+  the log says so.
 """
 _PATTERNS = {
     DURATION_PATTERN: "duration",

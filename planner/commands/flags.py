@@ -100,7 +100,7 @@ FLAGS = (
         name="--actuator",
         key="actuator",
         metavar="NAME",
-        meaning="Where decisions go: memory, etcd, webhook or plugin.",
+        meaning="Where decisions go: memory, etcd, webhook, kubernetes or plugin.",
     ),
     Flag(
         name="--actuate/--advise",

@@ -23,7 +23,7 @@ def test_rows_say_what_a_setting_takes_and_what_it_is_without() -> None:
     page = settings_markdown()
 
     assert "| `targets.ttft` | duration | **required** | Target of the time to first token. |" in page
-    assert "| `actuator` | `memory`, `etcd`, `webhook`, `plugin` | `memory` |" in page
+    assert "| `actuator` | `memory`, `etcd`, `webhook`, `kubernetes`, `plugin` | `memory` |" in page
     assert "| `sizing.quantile` | number from 0.5 to 0.999 or `null` | `null` |" in page
     assert "| `journal.max_bytes` | size | `64MiB` |" in page
     assert "| `plugin.options` | names with a secret each | `{}` |" in page
