@@ -1,0 +1,97 @@
+"""What a change of replicas looks like on the wire, and the rights that it takes.
+
+Each write carries the resource version that it was decided on: the API server answers 409 if somebody was
+faster. Lists are patched by index behind a test of the entry's name, since a merge patch would replace them.
+"""
+
+from collections.abc import Mapping
+
+from config.errors import Refused
+from connectors.kubernetes.api import Json, Patch
+from connectors.kubernetes.target import ObjectKey, Rule, Write
+
+_SCALE = "scale"
+
+
+def by_scale(key: ObjectKey, *, version: str, count: int) -> Write:
+    """Return what sets the replicas of an object through its scale subresource."""
+    whole = ObjectKey(resource=key.resource, namespace=key.namespace, name=key.name, subresource=_SCALE)
+    return by_merge(whole, version=version, spec={"replicas": count})
+
+
+def by_merge(key: ObjectKey, *, version: str, spec: Json) -> Write:
+    """Return what merges some fields into the object's `spec`."""
+    return Write(
+        key=key, body={"metadata": {"resourceVersion": version}, "spec": dict(spec)}, kind=Patch.MERGE
+    )
+
+
+def by_index(
+    key: ObjectKey, *, version: str, entry: str, named: tuple[str, str], replicas: Mapping[str, int]
+) -> Write:
+    """Return what sets numbers in one entry of a list, if the entry still is the one that is meant.
+
+    Args:
+        key: The object.
+        version: Its resource version.
+        entry: JSON pointer of the entry, such as `/spec/roles/1`.
+        named: The field that names the entry, and its value.
+        replicas: The numbers by field.
+    """
+    field, name = named
+    return Write(
+        key=key,
+        body=[
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "test", "path": f"{entry}/{field}", "value": name},
+            *(
+                {"op": "add", "path": f"{entry}/{number}", "value": count}
+                for number, count in replicas.items()
+            ),
+        ],
+        kind=Patch.JSON,
+    )
+
+
+def require_count(count: int, *, least: int, of: object, why: str = "") -> None:
+    """Refuse a number of replicas that may never be asked for.
+
+    Raises:
+        Refused: If it is less than `least`.
+
+    Example:
+        >>> require_count(0, least=1, of="podclique decode", why="its gang would break")
+        Traceback (most recent call last):
+        ...
+        config.errors.Refused: podclique decode: found 0 replicas, expected 1 or more; its gang would break
+    """
+    if count < least:
+        reason = f"; {why}" if why and count >= 0 else ""
+        raise Refused(f"{of}: found {count} replicas, expected {least} or more{reason}")
+
+
+def to_read(key: ObjectKey, why: str) -> Rule:
+    """Return the right to read one object."""
+    return Rule(
+        group=key.resource.group, resource=key.resource.plural, verbs=("get",), why=why, names=(key.name,)
+    )
+
+
+def to_patch(key: ObjectKey, why: str, *, subresource: str = "") -> Rule:
+    """Return the right to change one object, or its subresource only."""
+    plural = key.resource.plural
+    return Rule(
+        group=key.resource.group,
+        resource=f"{plural}/{subresource}" if subresource else plural,
+        verbs=("patch",),
+        why=why,
+        names=(key.name,),
+    )
+
+
+def to_scale(key: ObjectKey) -> tuple[Rule, Rule]:
+    """Return the rights of a target that is read as a whole and written through its scale subresource."""
+    return (
+        to_read(key, f"read the replicas of {key}"),
+        to_patch(key, f"set the replicas of {key}", subresource=_SCALE),
+    )
