@@ -1,11 +1,17 @@
-"""How a target takes its objects out of those that were read, and names the one that does not fit."""
+"""How a target finds what is its own: the object that is meant, the part of it, the pods of one engine."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from config.errors import Malformed
-from connectors.kubernetes.api import Json
-from connectors.kubernetes.target import ObjectKey, Objects
+from config.errors import ConfigError, Malformed
+from connectors.kubernetes.api import Api, Json, Resource
+from connectors.kubernetes.discovery import find_one, preferred_version
+from connectors.kubernetes.gpus import engine_gpus
+from connectors.kubernetes.meta import text
+from connectors.kubernetes.podspec import arguments_of, grace_s_of, secrets_of
+from connectors.kubernetes.reference import named
+from connectors.kubernetes.target import ObjectKey, Objects, Reference, TargetView
 
 
 def required(objects: Objects, key: ObjectKey) -> Json:
@@ -59,3 +65,79 @@ def speaking_of(key: ObjectKey) -> Iterator[None]:
         if str(key) in str(error):
             raise
         raise Malformed(f"{key}: {error}") from error
+
+
+async def locate(api: Api, reference: Reference, *, group: str, plural: str, kind: str) -> ObjectKey:
+    """Return the object that a reference means, in the version that the API server prefers.
+
+    Raises:
+        ConfigError: If labels select none, or several.
+        ApiError: If the API server does not answer, or does not serve the group.
+    """
+    version = await preferred_version(api, group)
+    resource = Resource(group=group, version=version, plural=plural, kind=kind)
+    name = await find_one(api, resource, reference)
+    return ObjectKey(resource=resource, namespace=reference.namespace, name=name)
+
+
+def refuse_part(reference: Reference, *, why: str) -> None:
+    """Refuse a reference that names a part of something that has none.
+
+    Raises:
+        ConfigError: If it names one.
+    """
+    if reference.part:
+        raise ConfigError(
+            f"found the part {reference.part!r} in {named(reference)}; {why}",
+            key=reference.key,
+            hint=f"write {named(replace(reference, part=''))}",
+        )
+
+
+def part_of(reference: Reference, known: Sequence[str], *, word: str) -> str:
+    """Return the part that a reference means; it may be left out where there is only one.
+
+    Args:
+        reference: The reference.
+        known: Names of the parts that there are.
+        word: What such a part is called.
+
+    Raises:
+        ConfigError: If there is no such part, or several and none is named.
+    """
+    if reference.part in known:
+        return reference.part
+    if not reference.part and len(known) == 1:
+        return known[0]
+    listed = ", ".join(known) or "none"
+    found = f"no {word} {reference.part!r}" if reference.part else f"no name of a {word}"
+    example = named(replace(reference, part=known[0] if known else "NAME"))
+    raise ConfigError(
+        f"{named(reference)} has {found}", key=reference.key, hint=f"it has {listed}; write {example}"
+    )
+
+
+def entry_of(entries: Sequence[Json], *, field: str, name: str, path: str) -> tuple[int, Json]:
+    """Return the entry of a list that a field names, and its index.
+
+    Raises:
+        Malformed: If there is none.
+    """
+    for index, entry in enumerate(entries):
+        if text(entry, field) == name:
+            return index, entry
+    known = ", ".join(text(entry, field) for entry in entries) or "none"
+    raise Malformed(f"expected one with {field} {name!r} in {path}, found {known}")
+
+
+def with_pods(view: TargetView, pods: Sequence[tuple[Json, int]]) -> TargetView:
+    """Add to a view what the pods of one engine say, each kind of pod with how many there are of it."""
+    specs = [spec for spec, _ in pods]
+    return replace(
+        view,
+        pods_per_engine=sum(count for _, count in pods),
+        gpus_per_engine=engine_gpus(pods).gpus,
+        grace_s=min((grace_s_of(spec) for spec in specs), default=None),
+        secrets=tuple(sorted({name for spec in specs for name in secrets_of(spec)})),
+        arguments=tuple(word for spec in specs for word in arguments_of(spec)),
+    )

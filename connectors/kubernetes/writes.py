@@ -5,6 +5,7 @@ faster. Lists are patched by index behind a test of the entry's name, since a me
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from config.errors import Refused
 from connectors.kubernetes.api import Json, Patch
@@ -70,11 +71,20 @@ def require_count(count: int, *, least: int, of: object, why: str = "") -> None:
         raise Refused(f"{of}: found {count} replicas, expected {least} or more{reason}")
 
 
-def to_read(key: ObjectKey, why: str) -> Rule:
-    """Return the right to read one object."""
-    return Rule(
-        group=key.resource.group, resource=key.resource.plural, verbs=("get",), why=why, names=(key.name,)
+def to_read(key: ObjectKey, why: str, *, is_needed: bool = True) -> tuple[Rule, Rule]:
+    """Return the rights to read one object, and to be told of its changes instead of asking again."""
+    read = Rule(
+        group=key.resource.group,
+        resource=key.resource.plural,
+        verbs=("get",),
+        why=why,
+        names=(key.name,),
+        is_needed=is_needed,
     )
+    follow = replace(
+        read, verbs=("list", "watch"), why=f"follow {key} instead of asking again", is_needed=False
+    )
+    return read, follow
 
 
 def to_patch(key: ObjectKey, why: str, *, subresource: str = "") -> Rule:
@@ -89,9 +99,6 @@ def to_patch(key: ObjectKey, why: str, *, subresource: str = "") -> Rule:
     )
 
 
-def to_scale(key: ObjectKey) -> tuple[Rule, Rule]:
-    """Return the rights of a target that is read as a whole and written through its scale subresource."""
-    return (
-        to_read(key, f"read the replicas of {key}"),
-        to_patch(key, f"set the replicas of {key}", subresource=_SCALE),
-    )
+def to_scale(key: ObjectKey) -> Rule:
+    """Return the right to set the replicas of one object through its scale subresource."""
+    return to_patch(key, f"set the replicas of {key}", subresource=_SCALE)
