@@ -60,14 +60,19 @@ def parsed(tokens: Iterable[Token], *, name: str = "") -> tuple[Written, ...]:
     Raises:
         ConfigError: If an argument has no value, a word stands alone, or a template was not rendered.
     """
-    words = list(tokens)
-    first = next((index for index, word in enumerate(words) if word.text.startswith(_LEAD)), len(words))
-    last = next((i for i in range(first, len(words)) if _SHELL.fullmatch(words[i].text)), len(words))
-    own = words[first:last]
+    own = own_words(tokens)
     for word in own:
         if MARK in word.text:
             raise unrendered(f"{name}:{word.line}" if name else "")
     return tuple(_arguments(own, name))
+
+
+def own_words(tokens: Iterable[Token]) -> list[Token]:
+    """Return the words from the first argument on, up to what a shell does after them."""
+    words = list(tokens)
+    first = next((index for index, word in enumerate(words) if word.text.startswith(_LEAD)), len(words))
+    last = next((i for i in range(first, len(words)) if _SHELL.fullmatch(words[i].text)), len(words))
+    return words[first:last]
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:

@@ -71,13 +71,19 @@ def found_in(source: Source) -> Found:
 
 
 def given_arguments(words: tuple[str, ...]) -> Found:
-    """Return the planner's keys that a command line gives.
+    """Return the planner's keys that a command line gives, or the configuration that its --config names.
 
     Raises:
-        ConfigError: If an argument has no value, or a word stands alone.
+        ConfigError: If an argument has no value, a word stands alone, or the configuration cannot be used.
     """
-    arguments = parsed(Token(text=word) for word in words)
-    return Found(form=Form.ARGUMENTS, file="", planner=arguments)
+    arguments = Found(form=Form.ARGUMENTS, file="", planner=parsed(Token(text=word) for word in words))
+    pointer = _pointer(arguments)
+    if pointer is None:
+        return arguments
+    text = str(pointer.value)
+    if text.lstrip().startswith("{"):
+        return found_in(Source(name=_CONFIG_ARGUMENT, text=text))
+    return read_manifest(Path(text), given="by the planner's --config")
 
 
 def _command_line(source: Source) -> Found:
