@@ -78,11 +78,14 @@ def limited(pool: PoolPolicy, replicas: int) -> int:
 
 
 def limit(plan: PoolPlan) -> PoolPlan:
-    """Apply the pool's own maximum, then its minimum."""
-    most, least = plan.pool.max_replicas, plan.pool.min_replicas
-    if most is not None:
-        plan = plan.to(min(plan.wanted, most), ReasonCode.MAXIMUM, maximum=most)
-    return plan.to(max(plan.wanted, least), ReasonCode.MINIMUM, minimum=least)
+    """Apply the pool's own maximum, then its minimum, then those that the target itself has."""
+    pool, target = plan.pool, plan.state
+    if pool.max_replicas is not None:
+        plan = plan.to(min(plan.wanted, pool.max_replicas), ReasonCode.MAXIMUM, maximum=pool.max_replicas)
+    plan = plan.to(max(plan.wanted, pool.min_replicas), ReasonCode.MINIMUM, minimum=pool.min_replicas)
+    if target.most is not None:
+        plan = plan.to(min(plan.wanted, target.most), ReasonCode.TARGET_MAXIMUM, maximum=target.most)
+    return plan.to(max(plan.wanted, target.least), ReasonCode.TARGET_MINIMUM, minimum=target.least)
 
 
 def remember(plan: PoolPlan, *, now_s: float) -> PoolPlan:
@@ -120,11 +123,30 @@ def pace(plan: PoolPlan) -> PoolPlan:
 
 
 def within_budget(plans: Plans, budget_gpus: int) -> Plans:
-    """Make the planned counts fit the budget."""
-    claims = _claims(plans, tuple(plan.pool.min_replicas for plan in plans))
-    counts = split(claims, budget_gpus)
-    asked = cost_gpus(claims, tuple(plan.wanted for plan in plans))
-    return _cut(plans, counts, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked)
+    """Make the planned counts fit the budget.
+
+    A pool that is held keeps what it has, and the others share the rest. Where it leaves them less than their
+    minimums, they keep those: to end the service would not undo the hold.
+    """
+    free = tuple(plan for plan in plans if plan.state.hold is None)
+    asked_gpus = sum(plan.wanted * plan.gpus for plan in plans)
+    room_gpus = budget_gpus - sum(plan.wanted * plan.gpus for plan in plans if plan.state.hold is not None)
+    if len(free) < len(plans):
+        room_gpus = max(room_gpus, _least_gpus(_claims(free, tuple(plan.pool.min_replicas for plan in free))))
+    counts = iter(split(_claims(free, _floors(free, room_gpus)), room_gpus))
+    whole = tuple(next(counts) if plan.state.hold is None else plan.wanted for plan in plans)
+    return _cut(plans, whole, ReasonCode.BUDGET, budget_gpus=budget_gpus, asked_gpus=asked_gpus)
+
+
+def _floors(plans: Plans, budget_gpus: int) -> tuple[int, ...]:
+    """Return what each pool should not go below: the target's minimum too, where the budget has room."""
+    own = tuple(plan.pool.min_replicas for plan in plans)
+    both = tuple(max(least, plan.state.least) for plan, least in zip(plans, own, strict=True))
+    return both if _least_gpus(_claims(plans, both)) <= budget_gpus else own
+
+
+def _least_gpus(claims: tuple[Claim, ...]) -> int:
+    return cost_gpus(claims, tuple(claim.least for claim in claims))
 
 
 def affordable(plans: Plans, budget_gpus: int) -> Plans:

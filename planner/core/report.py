@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from config.policy import Policy, Role
+from connectors.base import PoolState
 from planner.core.decision import Decision, Demand, PoolDecision, Reason, ReasonCode, StepKind, because
 from planner.core.guard import Plans, PoolPlan, committed_gpus
 from planner.core.sizing.need import PoolNeed
@@ -77,19 +78,40 @@ def held(
     )
 
 
+def gpus_reported(plans: Plans) -> tuple[Reason, ...]:
+    """Note pools whose engines have other GPUs than the settings say; the report is what counts."""
+    return tuple(
+        because(
+            ReasonCode.GPUS_REPORTED, pool=plan.pool.name, gpus=plan.gpus, set_gpus=plan.pool.gpus_per_engine
+        )
+        for plan in plans
+        if plan.gpus != plan.pool.gpus_per_engine
+    )
+
+
 def settling(plans: Plans) -> tuple[Reason, ...]:
     """Note pools that are on their way, or stuck."""
     notes = []
     for plan in plans:
         name, seen = plan.pool.name, plan.state
         if seen.failing:
-            notes.append(because(ReasonCode.ENGINES_FAILING, pool=name, failing=seen.failing))
+            notes.append(_failing(name, seen))
         if seen.ready != seen.desired:
             note = because(
                 ReasonCode.SETTLING, pool=name, ready=seen.ready, desired=seen.desired, starting=seen.starting
             )
             notes.append(note)
     return tuple(notes)
+
+
+def _failing(name: str, seen: PoolState) -> Reason:
+    return because(
+        ReasonCode.ENGINES_FAILING,
+        pool=name,
+        detail=seen.why_failing,
+        failing=seen.failing,
+        unschedulable=seen.unschedulable,
+    )
 
 
 def _pool(state: State, plan: PoolPlan, need: PoolNeed | None, demand: Demand | None) -> PoolDecision:

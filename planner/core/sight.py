@@ -213,7 +213,8 @@ def _affordable(
 
 def _is_sane(state: PoolState) -> bool:
     counts = (state.desired, state.ready, state.starting, state.terminating, state.failing)
+    limits = (state.unschedulable, state.least, 0 if state.most is None else state.most)
     gpus = state.gpus_per_engine
-    return all(0 <= count <= _MOST_REPLICAS for count in counts) and (
+    return all(0 <= count <= _MOST_REPLICAS for count in (*counts, *limits)) and (
         gpus is None or 1 <= gpus <= _MOST_GPUS_PER_ENGINE
     )

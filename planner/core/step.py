@@ -10,9 +10,10 @@ stands that the planned load does not explain. It never advances corrections.
 from dataclasses import dataclass, replace
 
 from config.policy import Policy, PoolPolicy
-from connectors.base import Observation, PoolState
+from connectors.base import Observation, PoolState, Unknown
 from planner.core.corrections import correct
 from planner.core.decision import Decision, Demand, Figure, Reason, ReasonCode, StepKind, because
+from planner.core.grace import short_graces
 from planner.core.guard import (
     Plans,
     PoolPlan,
@@ -24,7 +25,8 @@ from planner.core.guard import (
     remember,
     within_budget,
 )
-from planner.core.report import decided, held, settling
+from planner.core.heed import as_found, heed
+from planner.core.report import decided, gpus_reported, held, settling
 from planner.core.sight import Sight, forecast_demand, is_sizable, observed_demand, see
 from planner.core.sizing.need import PoolNeed
 from planner.core.sizing.throughput import need
@@ -138,11 +140,18 @@ def _tick(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     plans = tuple(damp(plan, now_s=now.now_s) for plan in plans)
     # Minimum and maximum also bind a fleet that was found beyond them; windows and steps do not delay that.
     plans = tuple(limit(pace(plan)) for plan in _keep_under_pressure(now, plans, demand))
-    plans = affordable(within_budget(plans, now.policy.budget_gpus), now.policy.budget_gpus)
+    budget_gpus = now.policy.budget_gpus
+    plans = affordable(within_budget(tuple(map(heed, plans)), budget_gpus), budget_gpus)
+    if now.state.planned is None:  # the first plan of all: what it changes may be what it found
+        plans, missing = as_found(plans, budget_gpus), (*missing, *gpus_reported(plans))
     state = replace(_after(now, plans), lengths=now.sight.lengths, planned=demand, blind_since_s=None)
     return state, _decision(
-        now, plans, needs=needs, demand=demand, notes=(*notes, *missing, *settling(plans))
+        now, plans, needs=needs, demand=demand, notes=(*notes, *missing, *_on_the_way(now, plans))
     )
+
+
+def _on_the_way(now: _Step, plans: Plans) -> tuple[Reason, ...]:
+    return (*settling(plans), *short_graces(plans, now.observation.traffic))
 
 
 def _keep_under_pressure(now: _Step, plans: Plans, demand: Demand) -> Plans:
@@ -157,7 +166,7 @@ def _keep_under_pressure(now: _Step, plans: Plans, demand: Demand) -> Plans:
 def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     bound_by = now.sight.blind[0].code if now.sight.blind else ReasonCode.QUIET
     kept = _plans(now, fleet, tuple(state.desired for state in fleet))
-    calm = tuple(hold(plan, bound_by) for plan in kept)
+    calm = tuple(heed(hold(plan, bound_by)) for plan in kept)
     if now.sight.blind:
         return _after(now, calm), _decision(now, calm, notes=now.sight.blind, is_hold=True)
     found = surge(now.policy, now.state.planned, now.observation, now.forecast, sight=now.sight)
@@ -167,7 +176,7 @@ def _look(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[State, Decision]:
     needs = _needs(now, demand)
     plans = _plans(now, fleet, tuple(need.replicas for need in needs))
     plans = tuple(damp(remember(limit(plan), now_s=now.now_s), now_s=now.now_s) for plan in plans)
-    plans = tuple(pace(_only_up(plan, why.code)) for plan in plans)
+    plans = tuple(heed(pace(_only_up(plan, why.code))) for plan in plans)
     plans = affordable(plans, now.policy.budget_gpus)
     if all(plan.wanted == plan.state.desired for plan in plans):
         return _after(now, calm), _decision(now, plans, notes=(why,))
@@ -193,7 +202,7 @@ def _only_up(plan: PoolPlan, why: ReasonCode) -> PoolPlan:
 
 def _blind(now: _Step, fleet: tuple[PoolState, ...], why: tuple[Reason, ...]) -> tuple[State, Decision]:
     plans = _plans(now, fleet, tuple(state.desired for state in fleet))
-    plans = tuple(hold(plan, why[0].code) for plan in plans)
+    plans = tuple(heed(hold(plan, why[0].code)) for plan in plans)
     if now.state.planned is not None:  # the budget outranks a hold, once good data were seen
         plans = within_budget(plans, now.policy.budget_gpus)
     return _after(replace(now, state=_unseen(now)), plans), _decision(now, plans, notes=why, is_hold=True)
@@ -224,9 +233,16 @@ def _decision(
         kind=now.kind,
         needs=needs,
         demand=demand,
-        notes=notes,
+        notes=(*_standby(now), *notes),
         is_hold=is_hold,
     )
+
+
+def _standby(now: _Step) -> tuple[Reason, ...]:
+    fleet = now.observation.fleet
+    if isinstance(fleet, Unknown) or not fleet.standby:
+        return ()
+    return (because(ReasonCode.STANDBY, detail=fleet.standby),)
 
 
 def _corrected(now: _Step, fleet: tuple[PoolState, ...]) -> tuple[_Step, tuple[Reason, ...]]:

@@ -24,7 +24,8 @@ def headline(decision: Decision) -> str:
     if not decision.pools:
         return "hold: the fleet was not seen yet"
     pools = ", ".join(_pool(pool) for pool in decision.pools)
-    head = "hold: " if decision.is_hold else ""
+    head = "standby: " if any(reason.code is ReasonCode.STANDBY for reason in decision.reasons) else ""
+    head += "hold: " if decision.is_hold else ""
     return f"{head}{pools}; {decision.committed_gpus} of {decision.budget_gpus} GPUs"
 
 
@@ -102,14 +103,47 @@ def _settling(_reason: Reason, n: Numbers) -> str:
     return f"still settling: {serving}{starting}, {_count(n['desired'], 'was', 'were')} asked for"
 
 
-def _failing(_reason: Reason, n: Numbers) -> str:
+def _failing(reason: Reason, n: Numbers) -> str:
     fail, count = ("engine fails", "counts") if n["failing"] == 1 else ("engines fail", "count")
-    return f"{n['failing']:.0f} {fail} to start and {count} against the budget"
+    why = f": {reason.detail}" if reason.detail else ""
+    return f"{n['failing']:.0f} {fail} to start and {count} against the budget{why}"
+
+
+def _gpus_reported(_reason: Reason, n: Numbers) -> str:
+    return (
+        f"an engine takes {_count(n['gpus'], 'GPU', 'GPUs')}, as the fleet reports; gpus_per_engine is "
+        f"{n['set_gpus']:.0f} and is not used"
+    )
+
+
+def _grace_short(_reason: Reason, n: Numbers) -> str:
+    return (
+        f"engines are given {n['grace_s']:.0f} s to finish, the longest requests take "
+        f"{n['longest_s']:.0f} s: raise terminationGracePeriodSeconds"
+    )
+
+
+def _unschedulable(_reason: Reason, n: Numbers) -> str:
+    wait = _count(n["unschedulable"], "engine waits", "engines wait")
+    return (
+        f"{n['wanted']:.0f} wanted, {n['replicas']:.0f} granted: {wait} for GPUs that nobody has; asking for "
+        "more would only wait, too"
+    )
+
+
+def _left_alone(text: str) -> Callable[[Reason, Numbers], str]:
+    def words(reason: Reason, n: Numbers) -> str:
+        stay = _count(n["replicas"], "stays", "stay")
+        counts = f"{stay}" if n["wanted"] == n["replicas"] else f"{n['wanted']:.0f} wanted, {stay}"
+        return f"{text.format(detail=reason.detail)}; {counts}"
+
+    return words
 
 
 def _changed(text: str) -> Callable[[Reason, Numbers], str]:
     def words(_reason: Reason, n: Numbers) -> str:
-        return f"{n['wanted']:.0f} wanted, {n['replicas']:.0f} granted: {text.format(**n)}"
+        found = f"; {_count(n['found'], 'was', 'were')} found at start" if "found" in n else ""
+        return f"{n['wanted']:.0f} wanted, {n['replicas']:.0f} granted: {text.format(**n)}{found}"
 
     return words
 
@@ -163,8 +197,17 @@ _WORDS: Mapping[ReasonCode, Callable[[Reason, Numbers], str]] = {
     ReasonCode.FORECAST_MISSING: _forecast_missing,
     ReasonCode.SETTLING: _settling,
     ReasonCode.ENGINES_FAILING: _failing,
+    ReasonCode.GPUS_REPORTED: _gpus_reported,
+    ReasonCode.GRACE_SHORT: _grace_short,
+    ReasonCode.STANDBY: _detail("standby: {detail}; the decision is shown only"),
     ReasonCode.MINIMUM: _changed("the pool's minimum is {minimum:.0f}"),
     ReasonCode.MAXIMUM: _changed("the pool's maximum is {maximum:.0f}"),
+    ReasonCode.TARGET_MINIMUM: _changed("the target itself has a minimum of {minimum:.0f}"),
+    ReasonCode.TARGET_MAXIMUM: _changed("the target itself has a maximum of {maximum:.0f}"),
+    ReasonCode.UNSCHEDULABLE: _unschedulable,
+    ReasonCode.PAUSED: _left_alone("paused ({detail})"),
+    ReasonCode.ROLLING_OUT: _left_alone("rolling out ({detail}), so it is left alone until that is over"),
+    ReasonCode.RIVAL: _left_alone("somebody else scales it ({detail}), so Setpoint does not"),
     ReasonCode.BUDGET: _changed("{asked_gpus:.0f} GPUs would exceed the budget of {budget_gpus:.0f}"),
     ReasonCode.BUDGET_WAIT: _changed(
         "the rest waits for GPUs that engines on their way out still hold (budget {budget_gpus:.0f}, "

@@ -11,7 +11,18 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from config.policy import CorrectionPolicy, Policy, PoolPolicy
-from connectors.base import Fleet, Idle, Observation, PoolState, Reading, Traffic, Unknown, Value
+from connectors.base import (
+    Fleet,
+    HoldKind,
+    Idle,
+    Observation,
+    PoolHold,
+    PoolState,
+    Reading,
+    Traffic,
+    Unknown,
+    Value,
+)
 from planner.core.decision import Decision, ReasonCode, StepKind
 from planner.core.state import State, initial_state
 from planner.core.step import step
@@ -342,6 +353,11 @@ ODD_STATES = st.builds(
     terminating=ODD_COUNTS,
     failing=ODD_COUNTS,
     gpus_per_engine=st.none() | ODD_COUNTS,
+    unschedulable=ODD_COUNTS,
+    hold=st.none() | st.builds(PoolHold, kind=st.sampled_from(HoldKind), why=st.text(max_size=9)),
+    least=ODD_COUNTS,
+    most=st.none() | ODD_COUNTS,
+    grace_s=st.none() | ODD,
 )
 ODD_FLEETS: st.SearchStrategy[Fleet | Unknown] = st.one_of(
     FLEETS,

@@ -16,6 +16,7 @@ from connectors.base import (
     Histogram,
     Idle,
     Observation,
+    PoolHold,
     PoolReplicas,
     PoolState,
     Replicas,
@@ -32,8 +33,19 @@ from predictors.base import Forecast
 # Lone surrogates too: a server can send them in JSON, and they must not cost a record.
 WORDS = st.text(alphabet=st.characters(codec=None), max_size=12)
 READINGS = st.one_of(st.builds(Value), st.builds(Idle), st.builds(Unknown, why=WORDS))
-POOLS: st.SearchStrategy[Mapping[str, PoolState]] = st.dictionaries(WORDS, st.builds(PoolState), max_size=3)
-FLEETS = st.one_of(st.builds(Fleet, pools=POOLS), st.builds(Unknown))
+POOLS: st.SearchStrategy[Mapping[str, PoolState]] = st.dictionaries(
+    WORDS,
+    st.builds(
+        PoolState,
+        unschedulable=st.integers(0, 9),
+        why_failing=WORDS,
+        hold=st.none() | st.builds(PoolHold, why=WORDS),
+        most=st.none() | st.integers(0, 9),
+        grace_s=st.none() | st.floats(),
+    ),
+    max_size=3,
+)
+FLEETS = st.one_of(st.builds(Fleet, pools=POOLS, standby=WORDS), st.builds(Unknown))
 TRAFFIC = st.builds(
     Traffic,
     arrivals_rps=READINGS,
@@ -95,6 +107,17 @@ def test_a_fleet_of_a_read_only_mapping_reads_back_equal() -> None:
     fleet = Fleet(at_s=1.0, pools=MappingProxyType({"decode": PoolState(desired=1, ready=1)}))
 
     assert from_json(Fleet, to_json(fleet)) == fleet
+
+
+def test_a_fleet_that_was_written_before_there_were_holds_and_standbys_is_still_read() -> None:
+    before = (
+        '{"at_s":1.0,"pools":{"decode":{"desired":2,"ready":1,"starting":1,"terminating":0,"failing":0,'
+        '"gpus_per_engine":4}}}'
+    )
+
+    state = PoolState(desired=2, ready=1, starting=1, gpus_per_engine=4)
+
+    assert from_json(Fleet, before) == Fleet(at_s=1.0, pools={"decode": state})
 
 
 def test_what_is_not_plain_data_is_refused_and_not_guessed() -> None:

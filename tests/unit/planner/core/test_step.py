@@ -79,7 +79,7 @@ def test_a_fleet_that_was_found_beyond_the_budget_is_cut_in_one_explained_step()
     assert decision.gpus == 10
     assert {p.bound_by for p in decision.pools} == {ReasonCode.BUDGET}
     assert say(decision, ReasonCode.BUDGET, "prefill") == (
-        "prefill: 30 wanted, 8 granted: 40 GPUs would exceed the budget of 10"
+        "prefill: 30 wanted, 8 granted: 40 GPUs would exceed the budget of 10; 20 were found at start"
     )
 
 
@@ -159,7 +159,10 @@ def test_settling_and_failing_engines_are_noted() -> None:
         "desired": 4,
         "starting": 2,
     }
-    assert reason(decision, ReasonCode.ENGINES_FAILING, "prefill").numbers() == {"failing": 1}
+    assert reason(decision, ReasonCode.ENGINES_FAILING, "prefill").numbers() == {
+        "failing": 1,
+        "unschedulable": 0,
+    }
 
 
 def test_a_settled_fleet_has_nothing_to_note() -> None:

@@ -1,12 +1,13 @@
 """Every reason in words, with the figures that real steps give; the manual quotes the same sentences."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from config.policy import CorrectionPolicy
-from connectors.base import PoolState, Unknown
+from connectors.base import HoldKind, PoolHold, PoolState, Unknown
 from planner.core.decision import Decision, ReasonCode, StepKind, because
 from planner.core.report import held
 from planner.core.words import explain, headline, sentence
@@ -50,6 +51,11 @@ def maximum() -> Decision:
 def budget() -> Decision:
     loop = Loop(policy(budget_gpus=8, correction=CorrectionPolicy(enabled=False)))
     return loop.tick(95.0, fleet(prefill=1, decode=1))
+
+
+def budget_found() -> Decision:
+    loop = Loop(policy(budget_gpus=8, correction=CorrectionPolicy(enabled=False)))
+    return loop.tick(95.0, fleet(prefill=9, decode=3))
 
 
 def budget_wait() -> Decision:
@@ -111,6 +117,64 @@ def settling() -> Decision:
 
 def failing() -> Decision:
     return simple().tick(35.0, fleet(prefill=PoolState(desired=4, ready=3, failing=1), decode=1))
+
+
+def failing_why() -> Decision:
+    why = "2 cannot pull their image (registry.example/vllm:v9: not found)"
+    return simple().tick(
+        35.0, fleet(prefill=PoolState(desired=4, ready=2, failing=2, why_failing=why), decode=1)
+    )
+
+
+def unschedulable() -> Decision:
+    prefill = PoolState(desired=4, ready=2, failing=2, unschedulable=2)
+    return simple().tick(95.0, fleet(prefill=prefill, decode=1))
+
+
+def held_by(kind: HoldKind, why: str) -> Decision:
+    prefill = PoolState(desired=4, ready=4, hold=PoolHold(kind=kind, why=why))
+    return simple().tick(95.0, fleet(prefill=prefill, decode=1))
+
+
+def paused() -> Decision:
+    return held_by(HoldKind.PAUSED, "deployment prefill says setpoint.dev/paused: Ada upgrades")
+
+
+def paused_content() -> Decision:
+    prefill = PoolState(desired=2, ready=2, hold=PoolHold(kind=HoldKind.PAUSED, why="by an annotation"))
+    return simple().tick(19.0, fleet(prefill=prefill, decode=1))
+
+
+def rolling_out() -> Decision:
+    return held_by(HoldKind.ROLLING_OUT, "2 of 4 replicas have the new template")
+
+
+def rival() -> Decision:
+    return held_by(HoldKind.RIVAL, "HorizontalPodAutoscaler prefill has the same target")
+
+
+def target_minimum() -> Decision:
+    return simple().tick(5.0, fleet(prefill=PoolState(desired=3, ready=3, least=3), decode=1))
+
+
+def target_maximum() -> Decision:
+    return simple().tick(95.0, fleet(prefill=PoolState(desired=3, ready=3, most=4), decode=1))
+
+
+def grace_short() -> Decision:
+    window = traffic(5.0, request_duration_s=90.0)
+    return simple().tick(
+        window, fleet(prefill=1, decode=PoolState(desired=3, ready=3, grace_s=30.0)), plan=5.0
+    )
+
+
+def gpus_reported() -> Decision:
+    return simple().tick(19.0, fleet(prefill=PoolState(desired=2, ready=2, gpus_per_engine=4), decode=1))
+
+
+def standby() -> Decision:
+    engines = replace(fleet(prefill=2, decode=1), standby="setpoint-0 holds the lease setpoint-llm")
+    return simple().tick(95.0, engines)
 
 
 def unattainable() -> Decision:
@@ -231,6 +295,66 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
         failing,
         "prefill: 1 engine fails to start and counts against the budget",
     ),
+    (ReasonCode.ENGINES_FAILING, "why"): (
+        failing_why,
+        (
+            "prefill: 2 engines fail to start and count against the budget: 2 cannot pull their image "
+            "(registry.example/vllm:v9: not found)"
+        ),
+    ),
+    (ReasonCode.UNSCHEDULABLE, ""): (
+        unschedulable,
+        (
+            "prefill: 10 wanted, 4 granted: 2 engines wait for GPUs that nobody has; asking for more would "
+            "only wait, too"
+        ),
+    ),
+    (ReasonCode.PAUSED, ""): (
+        paused,
+        "prefill: paused (deployment prefill says setpoint.dev/paused: Ada upgrades); 10 wanted, 4 stay",
+    ),
+    (ReasonCode.PAUSED, "content"): (paused_content, "prefill: paused (by an annotation); 2 stay"),
+    (ReasonCode.ROLLING_OUT, ""): (
+        rolling_out,
+        (
+            "prefill: rolling out (2 of 4 replicas have the new template), so it is left alone until that is "
+            "over; 10 wanted, 4 stay"
+        ),
+    ),
+    (ReasonCode.RIVAL, ""): (
+        rival,
+        (
+            "prefill: somebody else scales it (HorizontalPodAutoscaler prefill has the same target), so "
+            "Setpoint does not; 10 wanted, 4 stay"
+        ),
+    ),
+    (ReasonCode.TARGET_MINIMUM, ""): (
+        target_minimum,
+        "prefill: 1 wanted, 3 granted: the target itself has a minimum of 3",
+    ),
+    (ReasonCode.TARGET_MAXIMUM, ""): (
+        target_maximum,
+        "prefill: 10 wanted, 4 granted: the target itself has a maximum of 4",
+    ),
+    (ReasonCode.GRACE_SHORT, ""): (
+        grace_short,
+        (
+            "decode: engines are given 30 s to finish, the longest requests take 90 s: raise "
+            "terminationGracePeriodSeconds"
+        ),
+    ),
+    (ReasonCode.GPUS_REPORTED, ""): (
+        gpus_reported,
+        ("prefill: an engine takes 4 GPUs, as the fleet reports; gpus_per_engine is 1 and is not used"),
+    ),
+    (ReasonCode.STANDBY, ""): (
+        standby,
+        "standby: setpoint-0 holds the lease setpoint-llm; the decision is shown only",
+    ),
+    (ReasonCode.BUDGET, "found"): (
+        budget_found,
+        "prefill: 10 wanted, 6 granted: 13 GPUs would exceed the budget of 8; 9 were found at start",
+    ),
     (ReasonCode.TARGET_UNATTAINABLE, ""): (
         unattainable,
         (
@@ -318,6 +442,10 @@ def test_an_explanation_has_one_line_per_reason_in_order() -> None:
             "hold: prefill 2 (blind arrivals), decode 1 (blind arrivals); 3 of 64 GPUs",
             id="a hold",
         ),
+        pytest.param(
+            standby, "standby: prefill 2 → 10 (load), decode 1 → 3 (load); 13 of 64 GPUs", id="a standby"
+        ),
+        pytest.param(paused, "prefill 4 (paused), decode 1 → 3 (load); 7 of 64 GPUs", id="a pause"),
         pytest.param(blind_fleet, "hold: the fleet was not seen yet", id="before the first sight"),
         pytest.param(
             budget_wait, "prefill 2 → 6 (budget wait), decode 3 (load); 14 of 14 GPUs", id="on the budget"
