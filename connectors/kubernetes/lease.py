@@ -79,13 +79,13 @@ class Leadership:
         self._problem = ""
         self._is_answered = False
         self._is_closed = False
-        self._unguarded = ""
+        self._denied = ""
         self._task: asyncio.Task[None] | None = None
 
     @property
     def unguarded(self) -> str:
         """Why this process goes on without an election; empty if there is one."""
-        return self._unguarded
+        return "" if self._options.election is Election.ON else self._denied
 
     @property
     def holder(self) -> str:
@@ -95,7 +95,7 @@ class Leadership:
     @property
     def remaining_s(self) -> float:
         """For how long this process leads if it is not renewed; 0 if it does not lead."""
-        if self._unguarded:
+        if self.unguarded:
             return float("inf")
         if not self._is_ours:
             return 0.0
@@ -124,9 +124,9 @@ class Leadership:
             ConfigError: If an election is insisted on, and our rights do not allow one.
         """
         await self._try()
-        if self._unguarded and self._options.election is Election.ON:
+        if self._denied and self._options.election is Election.ON:
             raise ConfigError(
-                self._unguarded,
+                self._denied,
                 key="kubernetes.election",
                 hint="it is on, which needs\n"
                 + missing_yaml(rules_for(Feature.ELECTION, self._options.name)).rstrip(),
@@ -176,7 +176,7 @@ class Leadership:
         (error,) = await asyncio.gather(self._bounded(self._step), return_exceptions=True)
         if error is None:
             self._problem = ""
-            self._is_answered, self._unguarded = True, ""
+            self._is_answered, self._denied = True, ""
         else:
             self._stumbled(error)
         self._tell_state()
@@ -187,7 +187,7 @@ class Leadership:
         if not isinstance(error, ApiError) or not error.is_forbidden or self._is_answered:
             # Rights that are lost later do not set anybody free: those who keep theirs may lead by now.
             return
-        self._unguarded = f"no leader can be agreed on by {self._where}: {error}"
+        self._denied = f"no leader can be agreed on by {self._where}: {error}"
 
     def _tell_state(self) -> None:
         news, words = self._state()
@@ -199,8 +199,8 @@ class Leadership:
 
     def _state(self) -> tuple[LeaseNews, str]:
         standby = self.standby()
-        if self._unguarded:
-            return LeaseNews.UNGUARDED, self._unguarded
+        if self.unguarded:
+            return LeaseNews.UNGUARDED, self.unguarded
         if not standby and self._problem:
             return LeaseNews.TROUBLE, f"{self._where} was not renewed: {self._problem}"
         if not standby:
