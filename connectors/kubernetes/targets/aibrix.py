@@ -1,0 +1,206 @@
+"""AIBrix StormService: its roles one by one, or whole sets of roles in a fixed proportion.
+
+The fields are those of `orchestration.aibrix.ai/v1alpha1` (0.4 to 0.6). In pool mode there is one RoleSet
+whose roles are scaled one by one, by a patch of the role's entry in the list; name the role as the part. In
+replica mode `spec.replicas` RoleSets are alike and scaled through the scale subresource; name no part. Newer
+versions say the mode in `spec.mode`; before, more than one replica means replica mode.
+"""
+
+from dataclasses import dataclass, replace
+
+from config.errors import ConfigError, Malformed
+from config.policy import Role
+from connectors.base import HoldKind, PoolHold
+from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.meta import (
+    condition_of,
+    hold_of,
+    is_observed,
+    items,
+    member,
+    number,
+    text,
+    version_of,
+)
+from connectors.kubernetes.objects import entry_of, locate, part_of, required, speaking_of, with_pods
+from connectors.kubernetes.reference import named
+from connectors.kubernetes.target import (
+    ObjectKey,
+    Objects,
+    Reference,
+    Rule,
+    Target,
+    TargetView,
+    Write,
+)
+from connectors.kubernetes.writes import by_index, by_scale, require_count, to_patch, to_read, to_scale
+
+_GROUP = "orchestration.aibrix.ai"
+_ROLES = ("spec", "template", "spec", "roles")
+_SERVICE_LABEL = "storm-service-name"
+_ROLE_LABEL = "role-name"
+_REPLICA_MODE = "Replica"
+_POOL_MODE = "Pooled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StormService:
+    """A StormService, or one of its roles, as a pool.
+
+    Attributes:
+        role: What its engines do.
+        parent: The StormService.
+        part: The role's name in pool mode; empty in replica mode.
+    """
+
+    role: Role
+    parent: ObjectKey
+    part: str
+
+    def needs(self) -> tuple[ObjectKey, ...]:
+        """Return the service."""
+        return (self.parent,)
+
+    def view(self, objects: Objects) -> TargetView:
+        """Read the service, or its role.
+
+        Raises:
+            Malformed: If it is not there, was changed to the other mode, or does not have its shape.
+        """
+        with speaking_of(self.parent):
+            item = required(objects, self.parent)
+            self._check_mode(item)
+            return self._role(item) if self.part else self._whole(item)
+
+    def write(self, objects: Objects, count: int) -> Write:
+        """Patch the role's entry of the list, or the scale of the whole.
+
+        Raises:
+            Refused: If the count is negative.
+            Malformed: As for `view`.
+        """
+        require_count(count, least=0, of=self.parent)
+        with speaking_of(self.parent):
+            item = required(objects, self.parent)
+            self._check_mode(item)
+            if not self.part:
+                return by_scale(self.parent, version=version_of(item), count=count)
+            index, _ = self._entry(item)
+            return by_index(
+                self.parent,
+                version=version_of(item),
+                entry=f"/{'/'.join(_ROLES)}/{index}",
+                named=("name", self.part),
+                replicas={"replicas": count},
+            )
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the rights to read the service, and to patch it or its scale."""
+        write = to_patch(self.parent, f"set the replicas of role {self.part}")
+        return (
+            *to_read(self.parent, f"read {self.parent}"),
+            write if self.part else to_scale(self.parent),
+        )
+
+    def _entry(self, item: Json) -> tuple[int, Json]:
+        return entry_of(items(item, *_ROLES), field="name", name=self.part, path=".".join(_ROLES))
+
+    def _check_mode(self, item: Json) -> None:
+        if problem := _mismatch(item, self.part):
+            raise Malformed(problem)
+
+    def _common(self, item: Json, *, desired: int) -> TargetView:
+        return TargetView(
+            desired=desired,
+            version=version_of(item),
+            pod_selector=f"{_SERVICE_LABEL}={self.parent.name}",
+            is_observed=is_observed(item),
+            hold=hold_of(item, self.role) or _stopped(item) or _rolling(item),
+            trouble=_trouble(item),
+        )
+
+    def _role(self, item: Json) -> TargetView:
+        _, entry = self._entry(item)
+        common = self._common(item, desired=_count(entry, "replicas"))
+        pods = _role_pods(entry)
+        view = replace(common, pod_selector=f"{common.pod_selector},{_ROLE_LABEL}={self.part}")
+        mine = [one for one in items(item, "status", "roleStatuses") if text(one, "name") == self.part]
+        # The statuses of roles count pods, which are engines only where an engine is one pod.
+        if mine and pods[1] == 1:
+            ready, existing = number(mine[0], "readyReplicas") or 0, number(mine[0], "replicas") or 0
+            view = replace(view, ready=ready, existing=existing)
+        return with_pods(view, (pods,))
+
+    def _whole(self, item: Json) -> TargetView:
+        common = self._common(item, desired=_count(member(item, "spec"), "replicas"))
+        seen = replace(
+            common,
+            ready=number(item, "status", "readyReplicas") or 0,
+            existing=number(item, "status", "replicas") or 0,
+        )
+        roles = ((entry, _role_pods(entry)) for entry in items(item, *_ROLES))
+        pods = tuple((spec, size * _count(entry, "replicas")) for entry, (spec, size) in roles)
+        if not pods:
+            raise Malformed(f"expected roles at {'.'.join(_ROLES)}, found none")
+        return with_pods(seen, pods)
+
+
+async def build(reference: Reference, api: Api) -> Target:
+    """Return the target for a StormService, or for the role that is named as its part.
+
+    Raises:
+        ConfigError: If there is no such role, or the service's mode does not fit the reference.
+        ApiError: If the API server does not answer, or there is no such service.
+    """
+    parent = await locate(api, reference, group=_GROUP, plural="stormservices", kind="StormService")
+    item = await api.get(parent.path)
+    known = [text(entry, "name") for entry in items(item, *_ROLES)]
+    part = part_of(reference, known, word="role") if reference.part else ""
+    if problem := _mismatch(item, part):
+        fits = named(replace(reference, part="" if part else (known[0] if known else "ROLE")))
+        raise ConfigError(f"{named(reference)}: {problem}", key=reference.key, hint=f"write {fits}")
+    return StormService(role=reference.role, parent=parent, part=part)
+
+
+def _mismatch(item: Json, part: str) -> str:
+    """Return in words what mode and part have against each other; empty if they fit."""
+    mode, count = text(item, "spec", "mode"), _count(member(item, "spec"), "replicas")
+    if part and (mode == _REPLICA_MODE or (not mode and count > 1)):
+        return f"its {count} RoleSets are scaled as wholes (replica mode), so that no role {part!r} can be"
+    if not part and mode == _POOL_MODE:
+        return "its roles are scaled one by one (spec.mode: Pooled), so that a role has to be named"
+    return ""
+
+
+def _count(item: Json, name: str) -> int:
+    # The controller takes 1 where nothing stands.
+    found = number(item, name)
+    return 1 if found is None else found
+
+
+def _role_pods(entry: Json) -> tuple[Json, int]:
+    size = _count(entry, "podGroupSize")
+    if size < 1:
+        raise Malformed(f"expected a podGroupSize of 1 or more in role {text(entry, 'name')!r}, found {size}")
+    return member(entry, "template", "spec"), size
+
+
+def _stopped(item: Json) -> PoolHold | None:
+    if member(item, "spec").get("paused") is not True:
+        return None
+    return PoolHold(kind=HoldKind.PAUSED, why="its controller is paused (spec.paused: true)")
+
+
+def _rolling(item: Json) -> PoolHold | None:
+    status = member(item, "status")
+    now, coming = text(status, "currentRevision"), text(status, "updateRevision")
+    updated, existing = number(status, "updatedReplicas") or 0, number(status, "replicas") or 0
+    if not now or not coming or now == coming or updated >= existing:
+        return None
+    why = f"a new revision rolls out: {updated} of {existing} RoleSets are new"
+    return PoolHold(kind=HoldKind.ROLLING_OUT, why=why)
+
+
+def _trouble(item: Json) -> str:
+    failure = condition_of(item, "ReplicaFailure")
+    return (failure.words or "ReplicaFailure") if failure.is_true else ""
