@@ -36,6 +36,11 @@ def process_environment() -> Mapping[str, str]:
     return relevant(os.environ)
 
 
+def variable(name: str) -> str:
+    """Return a variable of this process that is not Setpoint's own, such as KUBECONFIG; empty if not set."""
+    return os.environ.get(name, "").strip()
+
+
 def relevant(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Return the variables that concern Setpoint; empty ones count as not set."""
     return {
