@@ -21,7 +21,7 @@ from enum import StrEnum
 from config.clock import Clock, within
 from config.errors import ObservationError
 from connectors.kubernetes.api import Api, ApiError, Json, WatchEvent
-from connectors.kubernetes.paths import items, name_of, text, version_of
+from connectors.kubernetes.paths import is_newer, items, name_of, text, version_of
 from connectors.kubernetes.target import ObjectKey
 
 # The server sends a bookmark each minute; a watch that is silent for longer may have lost its other end.
@@ -162,9 +162,9 @@ class Mirror:
     def overlay(self, item: Json) -> None:
         """Take the answer to a write of ours, which is newer than what was seen before it."""
         name = name_of(item)
-        if not _is_newer(version_of(item), self._version):
+        if not is_newer(version_of(item), self._version):
             return  # what is here has seen it already, and perhaps more
-        if name not in self._items or _is_newer(version_of(item), version_of(self._items[name])):
+        if name not in self._items or is_newer(version_of(item), version_of(self._items[name])):
             self._items[name] = item
 
     async def close(self) -> None:
@@ -216,7 +216,7 @@ class Mirror:
         newer = {
             name: item
             for name, item in self._items.items()
-            if version and name in found and _is_newer(version_of(item), version)
+            if version and name in found and is_newer(version_of(item), version)
         }
         self._items = {**found, **newer}
         self._version = version
@@ -287,7 +287,7 @@ class Mirror:
             self._items.pop(name, None)
         elif event.kind != "BOOKMARK":
             held = self._items.get(name)
-            if held is None or not _is_newer(version_of(held), version):
+            if held is None or not is_newer(version_of(held), version):
                 self._items[name] = event.item
         self._version = version or self._version
 
@@ -321,10 +321,3 @@ class Mirror:
 
 async def _next(events: AsyncIterator[WatchEvent]) -> WatchEvent | None:
     return await anext(events, None)
-
-
-def _is_newer(version: str, than: str) -> bool:
-    """Compare resource versions; those that are no numbers are newer where they differ."""
-    if version.isdecimal() and than.isdecimal():
-        return int(version) > int(than)
-    return version != than

@@ -57,3 +57,15 @@ def name_of(item: Json) -> str:
 def version_of(item: Json) -> str:
     """Return the resource version of an object."""
     return text(item, "metadata", "resourceVersion")
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Compare resource versions; those that are no numbers are newer where they differ.
+
+    Example:
+        >>> is_newer("10", than="9"), is_newer("9", than="9"), is_newer("b", than="a")
+        (True, False, True)
+    """
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than

@@ -1,0 +1,156 @@
+"""What do the objects of the targets look like now?
+
+One mirror for each object and each list of pods, whoever asks. A subresource cannot be watched: it is read
+again when its object has changed. What may not be read is not asked for again for a while.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from config.clock import Clock
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.mirror import Listing, Mirror, MirrorOptions
+from connectors.kubernetes.paths import is_newer, version_of
+from connectors.kubernetes.target import ObjectKey
+
+# What was forbidden may be allowed by now.
+_AGAIN_S = 600.0
+
+_T = TypeVar("_T")
+
+
+class Cache:
+    """The objects of the API server that matter here.
+
+    Args:
+        api: Who is asked.
+        clock: Where time comes from.
+        options: How mirrors are kept.
+    """
+
+    def __init__(self, api: Api, *, clock: Clock, options: MirrorOptions | None = None) -> None:
+        self._api, self._clock = api, clock
+        self._options = options or MirrorOptions()
+        self._mirrors: dict[Listing, Mirror] = {}
+        self._parts: dict[ObjectKey, Json] = {}
+        self._forbidden: dict[object, tuple[float, ApiError]] = {}
+
+    async def objects(self, keys: Iterable[ObjectKey], *, needed: ObjectKey) -> dict[ObjectKey, Json]:
+        """Return those of the objects that exist.
+
+        Args:
+            keys: The objects.
+            needed: The one that has to be readable; another one that may not be read is left out, and said.
+
+        Raises:
+            ApiError: If there is no answer, or the needed one may not be read.
+        """
+        wanted = tuple(keys)
+        found = await asyncio.gather(*(self._maybe(key, is_needed=key == needed) for key in wanted))
+        return {key: item for key, item in zip(wanted, found, strict=True) if item is not None}
+
+    async def listed(self, listing: Listing) -> tuple[Json, ...]:
+        """Return the objects of a list.
+
+        Raises:
+            ApiError: If there is no answer, or it may not be listed.
+        """
+        snapshot = await self._unless_forbidden(listing, self._mirror(listing).read)
+        return tuple(snapshot.objects.values())
+
+    async def refresh(self, key: ObjectKey) -> None:
+        """Ask for an object now, because what is known of it was wrong or is in doubt.
+
+        Raises:
+            ApiError: If there is no answer.
+        """
+        self._parts.pop(key, None)
+        await self._mirror(Listing.of_object(_whole(key))).refresh()
+
+    async def wrote(self, key: ObjectKey, answer: Json) -> None:
+        """Take the answer to a write, so that what is read next has it."""
+        if not key.subresource:
+            self._mirror(Listing.of_object(key)).overlay(answer)
+            return
+        whole = _whole(key)
+        if whole not in self._forbidden:
+            # The answer is not the object; until it was read again what is known of it is older.
+            with suppress(ApiError):
+                await self._mirror(Listing.of_object(whole)).refresh()
+        self._parts[key] = answer
+
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        mirrors, self._mirrors = self._mirrors, {}
+        await asyncio.gather(*(mirror.close() for mirror in mirrors.values()))
+
+    async def _maybe(self, key: ObjectKey, *, is_needed: bool) -> Json | None:
+        try:
+            return await self._one(key)
+        except ApiError as error:
+            if is_needed or not error.is_forbidden:
+                raise
+            return None
+
+    async def _one(self, key: ObjectKey) -> Json | None:
+        if key.subresource:
+            return await self._part(key)
+        listing = Listing.of_object(key)
+        snapshot = await self._unless_forbidden(key, self._mirror(listing).read)
+        return snapshot.objects.get(key.name)
+
+    async def _part(self, key: ObjectKey) -> Json | None:
+        """Return a subresource, read again only if its object changed."""
+        held, version = self._parts.get(key), ""
+        try:
+            whole = await self._one(_whole(key))
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+        else:
+            if whole is None:
+                return None
+            version = version_of(whole)
+        if held is not None and version and not is_newer(version, version_of(held)):
+            return held
+        return await self._unless_forbidden(key, lambda: self._get(key))
+
+    async def _get(self, key: ObjectKey) -> Json | None:
+        try:
+            item = await self._api.get(key.path)
+        except ApiError as error:
+            if not error.is_missing:
+                raise
+            return None
+        self._parts[key] = item
+        return item
+
+    async def _unless_forbidden(self, what: object, ask: Callable[[], Awaitable[_T]]) -> _T:
+        until_s, refusal = self._forbidden.get(what, (0.0, None))
+        if refusal is not None and self._clock.now_s() < until_s:
+            raise refusal
+        try:
+            found = await ask()
+        except ApiError as error:
+            if error.is_forbidden:
+                self._forbid(what, error)
+            raise
+        self._forbidden.pop(what, None)
+        return found
+
+    def _forbid(self, what: object, error: ApiError) -> None:
+        if what not in self._forbidden:
+            self._options.say(f"{what} may not be read: {error}")
+        self._forbidden[what] = (self._clock.now_s() + _AGAIN_S, error)
+
+    def _mirror(self, listing: Listing) -> Mirror:
+        if listing not in self._mirrors:
+            self._mirrors[listing] = Mirror(self._api, listing, clock=self._clock, options=self._options)
+        return self._mirrors[listing]
+
+
+def _whole(key: ObjectKey) -> ObjectKey:
+    return replace(key, subresource="")

@@ -1,0 +1,175 @@
+"""What is the state of one pool?
+
+It finds the target, reads its objects and its pods from the cache, and remembers what a decision will be made
+on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from config.clock import Clock
+from config.errors import Refused
+from connectors.base import HoldKind, PoolState
+from connectors.kubernetes.api import ApiError, Json
+from connectors.kubernetes.authors import Changes, author_of
+from connectors.kubernetes.basis import Basis
+from connectors.kubernetes.cache import Cache
+from connectors.kubernetes.engines import engines_in, gpus_in, said_by, state_of_pool
+from connectors.kubernetes.mirror import Listing
+from connectors.kubernetes.pods import Engines
+from connectors.kubernetes.podstate import Patience, Trouble
+from connectors.kubernetes.resolving import Resolving
+from connectors.kubernetes.scheduling import PodGroups
+from connectors.kubernetes.settle import Settling
+from connectors.kubernetes.target import ObjectKey, Target, TargetView
+
+_PODS = "/api/v1/namespaces/{namespace}/pods"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the pools of a deployment share.
+
+    Attributes:
+        cache: What the objects look like.
+        basis: What was decided on.
+        groups: What a scheduler of groups has no room for.
+        clock: Where time comes from.
+        unschedulable_grace_s: So long a pod that no node has room for counts as starting.
+    """
+
+    cache: Cache
+    basis: Basis
+    groups: PodGroups
+    clock: Clock
+    unschedulable_grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A target as it was seen.
+
+    Attributes:
+        target: The target.
+        objects: Its objects.
+        view: What they say.
+    """
+
+    target: Target
+    objects: Mapping[ObjectKey, Json]
+    view: TargetView
+
+
+class Pool:
+    """One pool of engines and its target.
+
+    Args:
+        name: Its name.
+        resolving: Finds its target.
+        around: What it shares with the others.
+        changes: What others do to it.
+        settling: Whether it follows.
+    """
+
+    def __init__(
+        self, name: str, resolving: Resolving, *, around: Around, changes: Changes, settling: Settling
+    ) -> None:
+        self.name, self.changes = name, changes
+        self._resolving, self._around, self._settling = resolving, around, settling
+        self._gpus: int | None = None
+        self._state: PoolState | None = None
+        self._decided_on: int | None = None
+
+    @property
+    def target(self) -> Target | None:
+        """The target, if it was found."""
+        return self._resolving.found
+
+    @property
+    def decided_on(self) -> int | None:
+        """The replicas that were asked for when the next write was decided; None if it was never read."""
+        return self._decided_on
+
+    async def look(self) -> Look:
+        """Return the target as it is now.
+
+        Raises:
+            ObservationError: If it does not exist, or says what cannot be understood.
+            ApiError: If the API server does not answer.
+        """
+        target = await self._resolving.target()
+        needs = target.needs()
+        objects = await self._around.cache.objects(needs, needed=target.parent)
+        if target.parent in needs and target.parent not in objects:
+            self._resolving.vanished()
+            await self._resolving.target()
+        return Look(target=target, objects=objects, view=target.view(objects))
+
+    async def read(self, *, is_standby: bool) -> PoolState:
+        """Return the state of the pool, on which the next write is decided.
+
+        Raises:
+            ObservationError: If it cannot be told.
+            ApiError: If the API server does not answer.
+        """
+        look = await self.look()
+        now_s, view = self._around.clock.now_s(), look.view
+        self._around.basis.take(look.objects)
+        self._settling.read(view, now_s=now_s)
+        if self.changes.is_news(view.desired):
+            author = await self._author(look)
+            self.changes.read(view.desired, author=author, now_s=now_s, is_standby=is_standby)
+        engines = await self._engines(look)
+        hold = view.hold or self.changes.hold(now_s)
+        gpus = view.gpus_per_engine or self._gpus
+        state = state_of_pool(view, engines, gpus_per_engine=gpus, hold=hold)
+        self._state, self._decided_on = state, view.desired
+        return state
+
+    def wrote(self, count: int) -> None:
+        """Take note of what we wrote."""
+        self._decided_on = count
+        self.changes.wrote(count)
+
+    def is_held_anew(self, view: TargetView) -> str:
+        """Return why the pool may not be written although the decision did not know; empty if it may."""
+        hold = view.hold
+        if hold is None:
+            return ""
+        known = self._state.hold if self._state is not None else None
+        is_known = known is not None and known.kind is hold.kind and hold.kind is not HoldKind.PAUSED
+        return "" if is_known else hold.why
+
+    async def _author(self, look: Look) -> str:
+        """Return who wrote the replicas: into the object that we would write to."""
+        try:
+            key = look.target.write(look.objects, max(look.view.desired, 1)).key
+        except Refused:
+            key = look.target.parent
+        whole = replace(key, subresource="")
+        objects = await self._around.cache.objects((whole,), needed=look.target.parent)
+        return author_of(objects.get(whole) or look.objects.get(look.target.parent, {}))
+
+    async def _engines(self, look: Look) -> Engines:
+        parent, view = look.target.parent, look.view
+        if not view.pod_selector:
+            return said_by(view, name=str(parent))
+        listing = Listing(path=_PODS.format(namespace=parent.namespace), selector=view.pod_selector)
+        try:
+            pods = await self._around.cache.listed(listing)
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            return said_by(view, name=str(parent))
+        if view.gpus_per_engine is None and pods:
+            self._gpus = gpus_in(pods, pods_per_engine=view.pods_per_engine) or self._gpus
+        patience = await self._patience(pods, namespace=parent.namespace)
+        return engines_in(pods, pods_per_engine=view.pods_per_engine, patience=patience)
+
+    async def _patience(self, pods: tuple[Json, ...], *, namespace: str) -> Patience:
+        groups: Mapping[str, Trouble] = await self._around.groups.unplaced(pods, namespace=namespace)
+        return Patience(
+            now_wall_s=self._around.clock.wall_s(),
+            grace_s=self._around.unschedulable_grace_s,
+            groups=groups,
+        )
