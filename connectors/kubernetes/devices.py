@@ -1,0 +1,49 @@
+"""Which objects say how many devices a pod claims by Dynamic Resource Allocation (DRA)?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.discovery import preferred_version
+from connectors.kubernetes.gpus import claims_of
+from connectors.kubernetes.target import ObjectKey, Objects, Rule
+from connectors.kubernetes.writes import to_read
+
+_GROUP = "resource.k8s.io"
+
+
+async def claim_keys(api: Api, specs: Iterable[Json], *, namespace: str) -> tuple[ObjectKey, ...]:
+    """Return the templates of the claims of pods; none if they have none, or the API has no such kind.
+
+    Args:
+        api: The API server.
+        specs: Specifications of the pods.
+        namespace: Where the pods are.
+
+    Raises:
+        ApiError: If the API server does not answer.
+    """
+    names = sorted({name for spec in specs for name in claims_of(spec)})
+    if not names:
+        return ()
+    try:
+        version = await preferred_version(api, _GROUP)
+    except ApiError as error:
+        if not error.is_missing:
+            raise
+        return ()
+    resource = Resource(
+        group=_GROUP, version=version, plural="resourceclaimtemplates", kind="ResourceClaimTemplate"
+    )
+    return tuple(ObjectKey(resource=resource, namespace=namespace, name=name) for name in names)
+
+
+def templates_in(objects: Objects, keys: Sequence[ObjectKey]) -> Mapping[str, Json]:
+    """Return those of the templates that could be read, by name."""
+    return {key.name: objects[key] for key in keys if key in objects}
+
+
+def claim_rules(keys: Sequence[ObjectKey]) -> tuple[Rule, ...]:
+    """Return the rights to read the templates; without them the GPUs of an engine have to be set."""
+    return tuple(
+        rule for key in keys for rule in to_read(key, "count the GPUs that pods claim", is_needed=False)
+    )
