@@ -164,6 +164,7 @@ class PoolState:
         least: The target's own lower limit of replicas.
         most: The target's own upper limit of replicas; None is none.
         grace_s: How long an engine that is given up may finish its requests; None where that is not known.
+        target: What is scaled, as people name it (`deployment decode`); empty if it has no name.
     """
 
     desired: int
@@ -178,6 +179,7 @@ class PoolState:
     least: int = 0
     most: int | None = None
     grace_s: float | None = None
+    target: str = ""
 
     @property
     def live(self) -> int:

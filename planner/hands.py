@@ -7,6 +7,7 @@ from config.errors import ActuationError, Conflict, Refused, Standby
 from connectors.base import Actuator, Replicas
 from planner.attempt import attempt, tell, words
 from planner.core.decision import Decision
+from planner.core.heed import HOLD_CODES
 from planner.serving.desk import Desk
 from planner.serving.records import Actuated, Outcome
 
@@ -41,7 +42,7 @@ class Hands:
         if is_advisory:
             return self._record(decision, Outcome.ADVISORY, "actuate is false; nothing was asked")
         try:
-            error = await attempt(lambda: within(self._clock, self._move(decision.replicas), limit_s))
+            error = await attempt(lambda: within(self._clock, self._move(_free(decision)), limit_s))
         except asyncio.CancelledError:
             self._record(decision, Outcome.FAILED, "stopped before it was confirmed")
             raise
@@ -86,6 +87,12 @@ class Hands:
             )
         )
         return outcome
+
+
+def _free(decision: Decision) -> Replicas:
+    """Return what is asked for: nothing of pools that somebody else has in hand, not even what they have."""
+    held = {pool.pool for pool in decision.pools if pool.bound_by in HOLD_CODES}
+    return Replicas(tuple(pool for pool in decision.replicas.pools if pool.pool not in held))
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from connectors.base import Fleet, PoolState, Reading, Traffic, Unknown, Value
+from connectors.base import Fleet, PoolState, Reading, Traffic, Value
 from planner.commands.client import ask
 from planner.commands.flags import Format
 from planner.commands.output import (
@@ -34,6 +34,8 @@ from planner.serving.codec import from_json, read_json
 from planner.serving.records import Outcome
 from planner.serving.status import DecisionView, PartHealth, Status
 
+# Outcomes that need no line of their own.
+_CALM = frozenset({Outcome.APPLIED, Outcome.ADVISORY, Outcome.STANDBY})
 _STATE = "/api/v1/state"
 
 
@@ -67,19 +69,27 @@ def text(status: Status) -> str:
 
 
 def _head(status: Status) -> str:
+    standby = _standby(status)
     mode = (
         Cell(text="advising only", tone=Tone.WARN)
         if status.advisory
-        else Cell(text="scaling", tone=Tone.GOOD)
+        else Cell(text="standby" if standby else "scaling", tone=Tone.PLAIN if standby else Tone.GOOD)
     )
     name = Cell(text=status.target, tone=Tone.STRONG)
     up = f", up {span(status.uptime_s)}"
     next_tick = "" if status.next_tick_in_s is None else f", next decision in {span(status.next_tick_in_s)}"
     lines = [toned(f"Setpoint {status.version}: ", mode, " for ", name, f"{up}{next_tick}")]
+    if standby:
+        lines.append(wrapped(f"standby: {standby}; decisions are shown only", indent="  "))
     for word, health in (("not alive", status.alive), ("not ready", status.ready)):
         if not health.is_ok:
             lines.append(wrapped(f"{word}: {health.why}", indent="  "))
     return "\n".join(lines)
+
+
+def _standby(status: Status) -> str:
+    fleet = status.observation.fleet if status.observation else None
+    return fleet.standby if isinstance(fleet, Fleet) else ""
 
 
 def _pools(status: Status) -> Iterator[str]:
@@ -87,26 +97,41 @@ def _pools(status: Status) -> Iterator[str]:
     fleet = status.observation.fleet if status.observation else None
     if view is None:
         return
+    states = fleet.pools if isinstance(fleet, Fleet) else {}
+    has_targets = any(state.target for state in states.values())
     heads = (
         Column(title="pool"),
+        *((Column(title="target"),) if has_targets else ()),
         *(
             Column(title=title, is_number=True)
-            for title in ("asked", "decided", "ready", "starting", "leaving")
+            for title in ("asked", "decided", "ready", "starting", "leaving", "failing")
         ),
         Column(title="GPUs", is_number=True),
         Column(title="load", is_number=True),
         Column(title="bound by"),
     )
-    yield table(heads, [_pool_row(pool, fleet) for pool in view.decision.pools])
+    yield table(
+        heads,
+        [_pool_row(pool, states.get(pool.pool), has_targets=has_targets) for pool in view.decision.pools],
+    )
+    if told := [wrapped(line) for name, state in states.items() for line in _remarks(name, state)]:
+        yield "\n".join(told)
     yield f"{view.decision.committed_gpus} of {view.decision.budget_gpus} GPUs are committed"
 
 
-def _pool_row(pool: PoolDecision, fleet: Fleet | Unknown | None) -> tuple[str | Cell, ...]:
-    state = fleet.pools.get(pool.pool) if isinstance(fleet, Fleet) else None
+def _remarks(name: str, state: PoolState) -> Iterator[str]:
+    if state.hold is not None:
+        yield f"{name} is left alone, {state.hold.kind.replace('_', ' ')}: {state.hold.why}"
+    if state.why_failing:
+        yield f"{name} fails: {state.why_failing}"
+
+
+def _pool_row(pool: PoolDecision, state: PoolState | None, *, has_targets: bool) -> tuple[str | Cell, ...]:
     asked = pool.current if state is None else state.desired
     decided = Cell(text=str(pool.replicas), tone=Tone.PLAIN if pool.replicas == asked else Tone.STRONG)
     return (
         pool.pool,
+        *((state.target or NOTHING if state else NOTHING,) if has_targets else ()),
         str(asked),
         decided,
         *_engines(state),
@@ -119,12 +144,12 @@ def _pool_row(pool: PoolDecision, fleet: Fleet | Unknown | None) -> tuple[str | 
     )
 
 
-def _engines(state: PoolState | None) -> tuple[str | Cell, str, str]:
+def _engines(state: PoolState | None) -> tuple[str | Cell, ...]:
     if state is None:
-        return "?", "?", "?"
+        return "?", "?", "?", "?"
     ready = Cell(text=str(state.ready), tone=Tone.WARN if state.ready < state.desired else Tone.PLAIN)
-    starting = f"{state.starting} (+{state.failing} failing)" if state.failing else str(state.starting)
-    return ready, starting, str(state.terminating)
+    failing = Cell(text=str(state.failing), tone=Tone.BAD if state.failing else Tone.PLAIN)
+    return ready, str(state.starting), str(state.terminating), failing
 
 
 def _traffic(status: Status) -> Iterator[str]:
@@ -218,7 +243,7 @@ def _health(status: Status) -> Iterator[str]:
     lines = [_part(part) for part in status.parts if not part.is_ok]
     if well := [part.part for part in status.parts if part.is_ok]:
         lines.append(toned("parts ", Cell(text="ok", tone=Tone.GOOD), f": {', '.join(well)}"))
-    if status.actuation is not None and status.actuation.outcome not in {Outcome.APPLIED, Outcome.ADVISORY}:
+    if status.actuation is not None and status.actuation.outcome not in _CALM:
         lines.append(wrapped(f"not scaled ({status.actuation.outcome}): {status.actuation.detail}"))
     yield "\n".join(lines)
 

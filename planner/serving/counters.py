@@ -37,7 +37,7 @@ UNKNOWN = Count(
 )
 ACTUATIONS = Count(
     name="setpoint_actuations_total",
-    meaning="What became of decisions: applied, refused, failed, advisory, skipped.",
+    meaning="What became of decisions: applied, refused, failed, advisory, skipped, standby.",
     labels=("outcome",),
 )
 RELOADS = Count(

@@ -21,6 +21,8 @@ from planner.serving.steplog import log_step
 if TYPE_CHECKING:
     from planner.serving.server import Server
 
+# Outcomes that nobody needs to see in the log.
+_CALM = frozenset({Outcome.APPLIED, Outcome.ADVISORY, Outcome.SKIPPED, Outcome.STANDBY})
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -154,7 +156,7 @@ class Desk:
 
     def _log_actuation(self, record: Actuated) -> None:
         asked = ", ".join(f"{pool.pool} {pool.count}" for pool in record.replicas)
-        if record.outcome in {Outcome.APPLIED, Outcome.ADVISORY, Outcome.SKIPPED}:
+        if record.outcome in _CALM:
             self._logger.debug("actuation", outcome=record.outcome.value, asked=asked, why=record.detail)
         else:
             self._logger.warning("not scaled", outcome=record.outcome.value, asked=asked, why=record.detail)

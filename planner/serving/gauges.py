@@ -2,9 +2,11 @@
 
 from planner.serving.series import (
     Gauge,
+    leads,
     of_board,
     of_engines,
     of_forecast,
+    of_holds,
     of_latency,
     of_parts,
     of_pool,
@@ -38,6 +40,17 @@ GAUGES: tuple[Gauge, ...] = (
         "setpoint_replicas_failing",
         "Engines that exist and will not serve without help.",
         lambda pool: pool.failing,
+    ),
+    of_engines(
+        "setpoint_replicas_unschedulable",
+        "Those of the failing engines that wait for GPUs that nobody has.",
+        lambda pool: pool.unschedulable,
+    ),
+    Gauge(
+        name="setpoint_pool_hold",
+        meaning="1 while the orchestrator's side wants the pool left alone, by kind of hold.",
+        labels=("pool", "kind"),
+        read=of_holds,
     ),
     of_pool("setpoint_pool_gpus", "GPUs of the decided replicas.", lambda pool: pool.gpus),
     of_board(
@@ -196,6 +209,7 @@ GAUGES: tuple[Gauge, ...] = (
     of_board(
         "setpoint_ready", "1 once a decision was made on good data.", lambda board: float(board.is_ready)
     ),
+    of_board("setpoint_leader", "1 while this process leads and may write, 0 while it is a standby.", leads),
     of_board(
         "setpoint_hold",
         "1 if the last tick kept the fleet because it could not judge it.",

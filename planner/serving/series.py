@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from connectors.base import Fleet, PoolState, Reading, Traffic, Value
+from connectors.base import Fleet, HoldKind, PoolState, Reading, Traffic, Value
 from planner.core.decision import PoolDecision
 from planner.serving.status import StatusBoard
 from predictors.base import Forecast, SeriesForecast
@@ -67,6 +67,20 @@ def of_engines(name: str, meaning: str, read: Callable[[PoolState], float]) -> G
             yield (pool,), read(state)
 
     return Gauge(name=name, meaning=meaning, labels=("pool",), read=values)
+
+
+def of_holds(board: StatusBoard) -> Iterator[Labeled]:
+    """Yield for each pool and each kind of hold whether it is in force, as the last step saw it."""
+    fleet = board.last_step.observation.fleet if board.last_step else None
+    for pool, state in fleet.pools.items() if isinstance(fleet, Fleet) else ():
+        for kind in HoldKind:
+            yield (pool, kind.value), float(state.hold is not None and state.hold.kind is kind)
+
+
+def leads(board: StatusBoard) -> float | None:
+    """Return 1 if this process may write, 0 while another one leads; None where that was not read."""
+    fleet = board.last_step.observation.fleet if board.last_step else None
+    return float(not fleet.standby) if isinstance(fleet, Fleet) else None
 
 
 def of_traffic(name: str, meaning: str, read: Callable[[Traffic], Reading]) -> Gauge:

@@ -20,12 +20,24 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from config.clock import VirtualClock
-from config.errors import ActuationError, ConfigError, Conflict, ObservationError, Refused
+from config.errors import ActuationError, ConfigError, Conflict, ObservationError, Refused, Standby
 from config.load import load
 from config.policies import forecast_policy_from, policy_from
 from config.policy import Policy
 from config.settings import Settings
-from connectors.base import Fleet, Idle, Observation, Reading, Replicas, Traffic, Unknown, Value
+from connectors.base import (
+    Fleet,
+    HoldKind,
+    Idle,
+    Observation,
+    PoolHold,
+    PoolState,
+    Reading,
+    Replicas,
+    Traffic,
+    Unknown,
+    Value,
+)
 from connectors.virtual.memory import MemoryActuator
 from planner.core.decision import Decision, StepKind
 from planner.core.state import State
@@ -70,6 +82,10 @@ class Fault(StrEnum):
     SCALE_LOSES_THE_ANSWER = auto()
     SCALE_IS_FAULTY = auto()
     SCALE_HANGS = auto()
+    PREFILL_IS_PAUSED = auto()
+    DECODE_ROLLS_OUT = auto()
+    NO_ROOM = auto()
+    ANOTHER_LEADS = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +184,7 @@ class Stage:
             Fault.SCALE_REFUSED: Refused("no quota"),
             Fault.SCALE_CONFLICTS: Conflict("somebody was faster"),
             Fault.SCALE_RAISES: ActuationError("try again"),
+            Fault.ANOTHER_LEADS: Standby("the other one leads"),
         }
         for fault, error in scaling.items():
             if fault in self.scene.faults:
@@ -202,7 +219,20 @@ class Stage:
         fleet, now_s = await self.fleet.read(), self.clock.now_s()
         leaving = {name: sum(end_s > now_s for end_s in ends) for name, ends in self.leaving.items()}
         pools = {name: replace(pool, terminating=leaving[name]) for name, pool in fleet.pools.items()}
-        return replace(fleet, pools=pools)
+        told = {name: self._told(name, pool) for name, pool in pools.items()}
+        standby = "the other one leads" if Fault.ANOTHER_LEADS in self.scene.faults else ""
+        return replace(fleet, pools=told, standby=standby)
+
+    def _told(self, name: str, pool: PoolState) -> PoolState:
+        faults = self.scene.faults
+        if Fault.NO_ROOM in faults:
+            waiting = pool.starting
+            pool = replace(pool, starting=0, failing=waiting, unschedulable=waiting)
+        if Fault.PREFILL_IS_PAUSED in faults and name == "prefill":
+            return replace(pool, hold=PoolHold(kind=HoldKind.PAUSED, why="somebody said so"))
+        if Fault.DECODE_ROLLS_OUT in faults and name == "decode":
+            return replace(pool, hold=PoolHold(kind=HoldKind.ROLLING_OUT, why="a new image"))
+        return pool
 
     def _committed(self, fleet: Fleet) -> int:
         return sum(
@@ -384,8 +414,18 @@ def assert_nothing_is_removed_unseen(day: Day) -> None:
             assert decision.reasons
             # Only the budget outranks a blind hold.
             assert over_budget(decision) or all(pool.replicas >= pool.current for pool in decision.pools)
+        assert_held_pools_are_left_alone(record)
         if record.kind is StepKind.LOOK:
             assert all(pool.replicas >= pool.current for pool in decision.pools)
+
+
+def assert_held_pools_are_left_alone(record: Stepped) -> None:
+    fleet = record.observation.fleet
+    if isinstance(fleet, Unknown):
+        return
+    for pool in record.decision.pools:
+        if fleet.pools[pool.pool].hold is not None:
+            assert pool.replicas == pool.current
 
 
 def assert_the_budget_holds(day: Day) -> None:

@@ -1,16 +1,17 @@
 """Carrying out one decision: what is asked, how often, and what goes on record."""
 
 import asyncio
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 
 from config.clock import VirtualClock
-from config.errors import ActuationError, Conflict, ObservationError, Refused
+from config.errors import ActuationError, Conflict, ObservationError, Refused, Standby
 from config.policy import Role
 from connectors.base import Replicas
 from connectors.testing import FakeActuator
-from planner.core.decision import Decision, PoolDecision, StepKind
+from planner.core.decision import Decision, PoolDecision, ReasonCode, StepKind
 from planner.core.words import explain, headline
 from planner.hands import Hands
 from planner.serving.desk import Desk
@@ -72,6 +73,27 @@ async def test_what_was_decided_is_asked_once_and_verified(scene: Scene) -> None
     assert scene.record().replicas == WANTED.replicas.pools
     assert scene.actuator.requests == (WANTED.replicas,)
     assert scene.desk.board.parts["scaling"].is_ok
+
+
+async def test_a_pool_that_somebody_else_has_in_hand_is_not_even_asked_for_what_it_has(scene: Scene) -> None:
+    paused = replace(WANTED.pools[0], replicas=1, bound_by=ReasonCode.PAUSED)
+    held = replace(WANTED, pools=(paused, WANTED.pools[1]))
+
+    outcome = await scene.hands.carry_out(held, is_advisory=False, limit_s=LIMIT_S)
+
+    assert outcome is Outcome.APPLIED
+    assert scene.actuator.requests == (Replicas.of(decode=3),)
+    assert scene.record().replicas == held.replicas.pools
+
+
+async def test_a_standby_is_on_record_and_no_alarm(scene: Scene) -> None:
+    scene.actuator.fail_next_scale(Standby("setpoint-0 holds the lease"))
+
+    outcome = await scene.carry_out()
+
+    assert outcome is scene.record().outcome is Outcome.STANDBY
+    assert scene.record().detail == "setpoint-0 holds the lease"
+    assert "scaling" not in scene.desk.board.parts
 
 
 async def test_advice_asks_nothing(scene: Scene) -> None:

@@ -8,12 +8,13 @@ from typing import Protocol
 import pytest
 
 from config.clock import VirtualClock
+from connectors.base import Fleet, HoldKind, PoolHold, PoolState
 from planner.commands.client import ask
 from planner.commands.readings import expected
 from planner.commands.status import status_of, text
 from planner.core.words import explain, headline
 from planner.serving.records import Actuated, Outcome, Record
-from planner.serving.status import Health, StatusBoard
+from planner.serving.status import Health, Status, StatusBoard
 from predictors.base import Quantile, SeriesForecast
 
 
@@ -84,6 +85,50 @@ def test_a_blind_daemon_says_what_it_cannot_see(board: StatusBoard, morning: Seq
     assert "Decided" in shown
     assert "holding: the offered load is not known (prometheus did not answer)" in shown
     assert "- what to do: see blind_arrivals in docs/decisions.md" in shown
+
+
+def seen_on_a_cluster(status: Status, prefill: PoolState, *, standby: str = "") -> Status:
+    assert status.observation is not None
+    assert isinstance(status.observation.fleet, Fleet)
+    pools = {**status.observation.fleet.pools, "prefill": prefill}
+    fleet = replace(status.observation.fleet, pools=pools, standby=standby)
+    return replace(status, observation=replace(status.observation, fleet=fleet))
+
+
+def test_targets_holds_and_engines_that_fail_are_shown(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning:
+        board.take(record)
+    prefill = PoolState(
+        desired=4,
+        ready=2,
+        failing=2,
+        why_failing="2 wait for GPUs that nobody has",
+        hold=PoolHold(kind=HoldKind.ROLLING_OUT, why="1 of 4 is new"),
+        target="deployment prefill",
+    )
+
+    status = seen_on_a_cluster(board.status(explain=explain, headline=headline), prefill)
+    shown = text(status)
+
+    assert row(shown, "pool")[:2] == ["pool", "target"]
+    assert row(shown, "prefill")[:9] == ["prefill", "deployment", "prefill", "4", "3", "2", "0", "0", "2"]
+    assert row(shown, "decode")[:2] == ["decode", "-"]
+    assert "prefill is left alone, rolling out: 1 of 4 is new" in shown
+    assert "prefill fails: 2 wait for GPUs that nobody has" in shown
+    assert "scaling for" not in shown
+
+
+def test_a_standby_says_so_and_who_leads(board: StatusBoard, morning: Sequence[Record]) -> None:
+    for record in morning:
+        board.take(record)
+    board.advisory = False
+    status = board.status(explain=explain, headline=headline)
+    waits = seen_on_a_cluster(status, PoolState(desired=3, ready=3), standby="setpoint-0 holds the lease")
+
+    assert "standby for llama" in text(waits)
+    assert "standby: setpoint-0 holds the lease; decisions are shown only" in text(waits)
+    assert "scaling for llama" in text(status)
+    assert waits.ready.is_ok
 
 
 def test_the_quantile_that_was_sized_for_is_named(board: StatusBoard, morning: Sequence[Record]) -> None:

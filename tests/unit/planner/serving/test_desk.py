@@ -99,6 +99,7 @@ def test_a_record_reaches_everybody(office: Office, started: Started, make_tick:
 
 def test_an_actuation_is_told_only_when_it_did_not_happen(office: Office) -> None:
     office.desk.take(actuated(Outcome.APPLIED))
+    office.desk.take(actuated(Outcome.STANDBY, "another daemon leads"))
     office.desk.take(actuated(Outcome.FAILED, "etcd did not answer"))
 
     assert office.lines == [

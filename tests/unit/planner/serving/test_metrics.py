@@ -9,7 +9,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.policy import Policy, Targets
-from connectors.base import Observation, PoolReplicas, Traffic, Value
+from connectors.base import (
+    Fleet,
+    HoldKind,
+    Observation,
+    PoolHold,
+    PoolReplicas,
+    PoolState,
+    Traffic,
+    Unknown,
+    Value,
+)
 from planner.core.decision import StepKind
 from planner.core.state import initial_state
 from planner.serving.dynamo_series import DYNAMO_NAMES
@@ -113,6 +123,36 @@ def test_a_tick_shows_on_the_page(
     page.take(started, make_tick(30.0))
 
     assert page.value(name, **labels) == pytest.approx(value)
+
+
+def test_holds_engines_without_room_and_leadership_are_shown_by_pool(page: Page, make_tick: Make) -> None:
+    tick = make_tick(30.0)
+    prefill = PoolState(
+        desired=3,
+        ready=1,
+        failing=2,
+        unschedulable=2,
+        hold=PoolHold(kind=HoldKind.PAUSED, why="by Ada"),
+    )
+    fleet = Fleet(at_s=30.0, pools={"prefill": prefill}, standby="setpoint-0 leads")
+
+    page.metrics.take(tick)
+    page.board.take(replace(tick, observation=replace(tick.observation, fleet=fleet)))
+
+    assert page.value("setpoint_replicas_unschedulable", pool="prefill") == 2.0
+    assert page.value("setpoint_pool_hold", pool="prefill", kind="paused") == 1.0
+    assert page.value("setpoint_pool_hold", pool="prefill", kind="rolling_out") == 0.0
+    assert page.value("setpoint_leader") == 0.0
+
+
+def test_who_leads_is_not_guessed_while_the_fleet_is_not_read(page: Page, make_tick: Make) -> None:
+    tick = make_tick(30.0)
+
+    page.board.take(tick)
+    assert page.value("setpoint_leader") == 1.0
+
+    page.board.take(replace(tick, observation=replace(tick.observation, fleet=Unknown(why="down"))))
+    assert page.value("setpoint_leader") is None
 
 
 @pytest.mark.parametrize(
