@@ -1,7 +1,8 @@
 """What the kubelet and the controllers do: pods come and go until there are as many as were asked for.
 
 It works on a real API server (`Administrator`) and, by the same paths, on the one in memory (`FakeApi`,
-through `InMemory`). Objects are made ready at once; a test that wants an engine that starts, fails or ends says so.
+through `InMemory`). Objects are made ready at once; a test that wants an engine that starts,
+fails or ends says so.
 """
 
 import itertools
