@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from config.catalog import entries
 from config.checks import contradictions, warnings
-from config.dynamo.layer import dynamo_layer, manifest_layer
-from config.dynamo.manifests import read_manifest
+from config.dynamo.fetched import Manifest, called, manifest_layers
+from config.dynamo.layer import dynamo_layer
 from config.layers import Given, Layer, Translation, in_lines
 from config.problems import DEFAULT, Origin, OriginKind, Problem, first_causes, from_validation, one_error
 from config.settings import Settings
@@ -37,7 +37,7 @@ class Request:
         flags: Values by dotted key.
         environment: Variables, or None for those of the process at the time.
         file: The file that a flag named.
-        dgdr: The manifest of Dynamo's that a flag named.
+        dgdr: The manifest of Dynamo's that a flag named, or that stands for one.
         base: Values that hold where no source gives one, by dotted key.
         require: Whether settings without default must be set.
     """
@@ -45,7 +45,7 @@ class Request:
     flags: Mapping[str, object]
     environment: Mapping[str, str] | None
     file: Path | None
-    dgdr: Path | None
+    dgdr: Manifest | None
     base: Mapping[str, object]
     require: bool
 
@@ -59,7 +59,7 @@ class Loaded:
         origins: Where each setting is from, by dotted key.
         warnings: What is allowed but risky, one line each.
         file: The file that was read, if any.
-        dgdr: The manifest of Dynamo's that was read, if any.
+        dgdr: The manifest of Dynamo's that was read, if any, or what it is called.
         translations: What became of Dynamo's keys and variables.
         notes: What Dynamo's keys have no counterpart for or another meaning, one line each.
         request: What was asked; not shown, since it may hold secrets.
@@ -69,7 +69,7 @@ class Loaded:
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
     file: Path | None
-    dgdr: Path | None
+    dgdr: Path | str | None
     translations: tuple[Translation, ...]
     notes: tuple[str, ...]
     request: Request = field(repr=False, compare=False)
@@ -80,7 +80,7 @@ def load(
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
-    dgdr: Path | None = None,
+    dgdr: Manifest | None = None,
     base: Mapping[str, object] | None = None,
     require: bool = True,
 ) -> Loaded:
@@ -90,7 +90,8 @@ def load(
         flags: Values of the command line by dotted key, such as `targets.ttft`; None is a flag not given.
         environment: Variables; None takes those of this process.
         file: File that a flag names; None takes the one that SETPOINT_CONFIG names, if any.
-        dgdr: Manifest of Dynamo's that a flag names; None takes the one that SETPOINT_DGDR names, if any.
+        dgdr: Manifest of Dynamo's that a flag names, what was read of a cluster, or arguments of Dynamo's
+            planner; None takes the file that SETPOINT_DGDR names, if any.
         base: Values by dotted key that take the place of defaults.
         require: If False, settings without default need not be set, and the documented examples stand in;
             a warning names them.
@@ -125,6 +126,41 @@ def reload(loaded: Loaded) -> Loaded:
     return _load(loaded.request)
 
 
+def load_sections(
+    *sections: str,
+    flags: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Load what must be known before Dynamo's manifest can be read; all else has defaults or examples.
+
+    Args:
+        sections: How the dotted keys begin that are loaded.
+        flags: As for `load`.
+        environment: As for `load`.
+        file: As for `load`.
+
+    Raises:
+        ConfigError: If one of these settings is wrong, or a source cannot be read.
+    """
+    known = process_environment() if environment is None else relevant(environment)
+    request = Request(flags=flags, environment=environment, file=file, dgdr=None, base={}, require=False)
+    layers = _layers(request, known, file=file or _named(known, CONFIG_VARIABLE), dgdr=None)
+    merged, problems = _merged(layers)
+    given = {key: value for key, value in merged.items() if key.startswith(sections)}
+    _fill(given)
+    settings, more = _validated(given)
+    if found := [*(problem for problem in problems if problem.key.startswith(sections)), *more]:
+        raise one_error(found)
+    return settings
+
+
+def named_manifest(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return what SETPOINT_DGDR names, if anything."""
+    known = process_environment() if environment is None else relevant(environment)
+    return _named(known, DGDR_VARIABLE)
+
+
 def require_valid(layer: Layer) -> None:
     """Check a layer by itself, before it is written to a file.
 
@@ -141,7 +177,7 @@ def require_valid(layer: Layer) -> None:
 def _load(request: Request) -> Loaded:
     environment = process_environment() if request.environment is None else relevant(request.environment)
     file = request.file or _named(environment, CONFIG_VARIABLE)
-    dgdr = request.dgdr or _named(environment, DGDR_VARIABLE)
+    dgdr = _named(environment, DGDR_VARIABLE) if request.dgdr is None else request.dgdr
     layers = _layers(request, environment, file=file, dgdr=dgdr)
     given, problems = _merged(layers)
     _derive_namespace(given)
@@ -159,7 +195,7 @@ def _load(request: Request) -> Loaded:
         origins=origins,
         warnings=(*stand_ins, *warnings(settings)),
         file=file,
-        dgdr=dgdr,
+        dgdr=called(dgdr),
         translations=tuple(one for layer in layers for one in layer.translations),
         notes=_notes(layers, origins),
         request=request,
@@ -171,13 +207,13 @@ def _named(environment: Mapping[str, str], variable: str) -> Path | None:
 
 
 def _layers(
-    request: Request, environment: Mapping[str, str], *, file: Path | None, dgdr: Path | None
+    request: Request, environment: Mapping[str, str], *, file: Path | None, dgdr: Manifest | None
 ) -> tuple[Layer, ...]:
     """Read all sources, the weakest first."""
     base = {key: Given(value=value, origin=DEFAULT) for key, value in request.base.items()}
     return (
         Layer(values=base),
-        *([manifest_layer(read_manifest(dgdr))] if dgdr is not None else ()),
+        *(manifest_layers(dgdr) if dgdr is not None else ()),
         *([file_layer(file)] if file is not None else ()),
         dynamo_layer(environment),
         env_layer(environment),

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from config.dynamo.fetched import Manifest
 
 
 class Format(StrEnum):
@@ -157,14 +160,15 @@ class Given:
 
     Attributes:
         file: The file that `--config` names.
-        dgdr: The manifest of Dynamo's that `--dgdr` names.
+        dgdr: The manifest of Dynamo's that `--dgdr` names, a file or a request in the cluster; once it was
+            read of there, what was read; or the arguments of Dynamo's planner.
         values: What the flags of the table say, by flag name; those not given are absent. Not shown, like
             `pairs`, since they may hold secrets.
         pairs: What `--set` says, as written.
     """
 
     file: Path | None = None
-    dgdr: Path | None = None
+    dgdr: "Manifest | None" = None
     values: Mapping[str, object] = field(repr=False)
     pairs: tuple[str, ...] = field(default=(), repr=False)
 
@@ -217,8 +221,11 @@ def _file_parameter() -> inspect.Parameter:
 
 
 def _dgdr_parameter() -> inspect.Parameter:
-    meaning = "Dynamo's manifest: its planner's settings hold where nothing else sets them."
-    option = typer.Option("--dgdr", metavar="FILE", help=meaning)
+    meaning = (
+        "Dynamo's manifest, or [NAMESPACE/]NAME of a request in the cluster: its planner's settings hold"
+        " where nothing else sets them."
+    )
+    option = typer.Option("--dgdr", metavar="FILE|NAME", help=meaning)
     return _keyword("dgdr", Annotated[Path | None, option])
 
 
