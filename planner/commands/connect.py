@@ -53,12 +53,21 @@ def actuator_of(settings: Settings, pools: tuple[PoolPolicy, ...], *, clock: Clo
     return _ACTUATORS[settings.actuator](settings, clock)
 
 
+def prometheus_of(settings: Settings, *, clock: Clock) -> PrometheusClient:
+    """Connect to Prometheus.
+
+    Raises:
+        ConfigError: If its address, a credential or a file cannot be used.
+    """
+    return PrometheusClient(settings.prometheus.url, options=_http(settings), clock=clock)
+
+
 def _prometheus(loaded: Loaded, clock: Clock) -> MetricsSource:
     settings = loaded.settings
     return PrometheusSource(
-        PrometheusClient(settings.prometheus.url, options=_http(settings), clock=clock),
+        prometheus_of(settings, clock=clock),
         dialect=load_dialect(settings.prometheus.dialect),
-        scope=_scope(loaded),
+        scope=scope_of(loaded),
         clock=clock,
         options=SourceOptions(
             percentile_ratio=settings.targets.percentile_ratio or _SHOWN_PERCENTILE_RATIO,
@@ -73,7 +82,7 @@ def _scrape(loaded: Loaded, clock: Clock) -> MetricsSource:
     return ScrapeSource(
         scrape.urls,
         dialect=load_dialect(settings.prometheus.dialect),
-        scope=_scope(loaded),
+        scope=scope_of(loaded),
         clock=clock,
         options=ScrapeOptions(
             percentile_ratio=settings.targets.percentile_ratio or _SHOWN_PERCENTILE_RATIO,
@@ -159,7 +168,7 @@ _ACTUATORS: Mapping[ActuatorKind, Callable[[Settings, Clock], Actuator]] = {
 }
 
 
-def _scope(loaded: Loaded) -> Scope:
+def scope_of(loaded: Loaded) -> Scope:
     """Name the series that count; a namespace that nobody set is not asked for."""
     settings = loaded.settings
     is_set = loaded.origins["dynamo.namespace"].kind is not OriginKind.DEFAULT
