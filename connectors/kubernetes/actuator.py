@@ -21,6 +21,7 @@ from connectors.kubernetes.mirror import MirrorOptions
 from connectors.kubernetes.pool import Around, Look, Pool
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.resolving import Resolve, Resolving
+from connectors.kubernetes.rivalry import FindRivals, Rivalry
 from connectors.kubernetes.scheduling import PodGroups
 from connectors.kubernetes.settle import Settling
 from connectors.kubernetes.target import Reference, Rule, Target, Write
@@ -41,12 +42,14 @@ class ActuatorOptions:
         resync_s: Everything that is followed is listed afresh after so long.
         say: Takes what a user should know: what may not be read, who else changed something.
         resolve: Finds the target that a reference means; None is the installed kinds.
+        find_rivals: Finds who else scales a target; None does not look, since the user allows it.
     """
 
     unschedulable_grace_s: float = 300.0
     resync_s: float = 600.0
     say: Callable[[str], None] = _say_nothing
     resolve: Resolve | None = None
+    find_rivals: FindRivals | None = None
 
 
 class KubernetesActuator:
@@ -188,6 +191,7 @@ def _around(api: Api, clock: Clock, options: ActuatorOptions) -> Around:
         cache=cache,
         basis=Basis(),
         groups=PodGroups(api, cache, clock=clock, say=options.say),
+        rivalry=Rivalry(options.find_rivals, clock=clock, say=options.say),
         clock=clock,
         unschedulable_grace_s=options.unschedulable_grace_s,
     )

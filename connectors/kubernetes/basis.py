@@ -38,7 +38,8 @@ class Basis:
     def difference(self, key: ObjectKey, objects: Mapping[ObjectKey, Json]) -> str:
         """Return what is different now about the object that is to be written, in words; empty if nothing."""
         whole = replace(key, subresource="")
-        known, item = self._stamps.get(whole), objects.get(whole)
+        seen = whole if whole in objects else key
+        known, item = self._stamps.get(seen), objects.get(seen)
         if known is None or item is None:
             return ""
         now = stamp_of(item)

@@ -6,6 +6,7 @@ existing, and neither failing nor terminating engines. What neither says is an e
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from config.errors import Malformed
 from connectors.base import PoolHold, PoolState
@@ -38,10 +39,26 @@ def said_by(view: TargetView, *, name: str) -> Engines:
     return Engines(ready=view.ready, starting=existing - view.ready)
 
 
-def state_of_pool(
-    view: TargetView, engines: Engines, *, gpus_per_engine: int | None, hold: PoolHold | None
-) -> PoolState:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found beside the target's own words.
+
+    Attributes:
+        engines: Its engines.
+        gpus_per_engine: GPUs of one engine; None if nothing says.
+        hold: Why it is to be left as it is; None if it may be scaled.
+        target: What people call it.
+    """
+
+    engines: Engines
+    gpus_per_engine: int | None
+    hold: PoolHold | None
+    target: str
+
+
+def state_of_pool(view: TargetView, found: Findings) -> PoolState:
     """Put together what is known of a pool."""
+    engines = found.engines
     troubles = (engines.why_failing, view.trouble) if engines.failing else ()
     return PoolState(
         desired=view.desired,
@@ -49,13 +66,14 @@ def state_of_pool(
         starting=engines.starting,
         terminating=engines.terminating,
         failing=engines.failing,
-        gpus_per_engine=gpus_per_engine,
+        gpus_per_engine=found.gpus_per_engine,
         unschedulable=engines.unschedulable,
         why_failing="; ".join(trouble for trouble in troubles if trouble),
-        hold=hold,
+        hold=found.hold,
         least=view.least,
         most=view.most,
         grace_s=view.grace_s,
+        target=found.target,
     )
 
 

@@ -14,11 +14,12 @@ from connectors.kubernetes.api import ApiError, Json
 from connectors.kubernetes.authors import Changes, author_of
 from connectors.kubernetes.basis import Basis
 from connectors.kubernetes.cache import Cache
-from connectors.kubernetes.engines import engines_in, gpus_in, said_by, state_of_pool
+from connectors.kubernetes.engines import Findings, engines_in, gpus_in, said_by, state_of_pool
 from connectors.kubernetes.mirror import Listing
 from connectors.kubernetes.pods import Engines
 from connectors.kubernetes.podstate import Patience, Trouble
 from connectors.kubernetes.resolving import Resolving
+from connectors.kubernetes.rivalry import Rivalry
 from connectors.kubernetes.scheduling import PodGroups
 from connectors.kubernetes.settle import Settling
 from connectors.kubernetes.target import ObjectKey, Target, TargetView
@@ -34,6 +35,7 @@ class Around:
         cache: What the objects look like.
         basis: What was decided on.
         groups: What a scheduler of groups has no room for.
+        rivalry: Who else scales the same targets.
         clock: Where time comes from.
         unschedulable_grace_s: So long a pod that no node has room for counts as starting.
     """
@@ -41,6 +43,7 @@ class Around:
     cache: Cache
     basis: Basis
     groups: PodGroups
+    rivalry: Rivalry
     clock: Clock
     unschedulable_grace_s: float
 
@@ -119,12 +122,15 @@ class Pool:
         if self.changes.is_news(view.desired):
             author = await self._author(look)
             self.changes.read(view.desired, author=author, now_s=now_s, is_standby=is_standby)
-        engines = await self._engines(look)
-        hold = view.hold or self.changes.hold(now_s)
-        gpus = view.gpus_per_engine or self._gpus
-        state = state_of_pool(view, engines, gpus_per_engine=gpus, hold=hold)
-        self._state, self._decided_on = state, view.desired
-        return state
+        rivals = await self._around.rivalry.hold(look.target, view)
+        found = Findings(
+            engines=await self._engines(look),
+            gpus_per_engine=view.gpus_per_engine or self._gpus,
+            hold=view.hold or rivals or self.changes.hold(now_s),
+            target=name_of_target(look.target),
+        )
+        self._state, self._decided_on = state_of_pool(view, found), view.desired
+        return self._state
 
     def wrote(self, count: int) -> None:
         """Take note of what we wrote."""
@@ -173,3 +179,8 @@ class Pool:
             grace_s=self._around.unschedulable_grace_s,
             groups=groups,
         )
+
+
+def name_of_target(target: Target) -> str:
+    """Return what people call a target: its object, and the part of it that is the pool."""
+    return f"{target.parent}:{target.part}" if target.part else str(target.parent)
