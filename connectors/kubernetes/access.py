@@ -1,0 +1,324 @@
+"""How the API server is reached: a kubeconfig or a service account, as kubernetes_asyncio loads it.
+
+It knows contexts, exec plugins and OIDC. Its own texts may quote a user's whole entry, so what can be said is
+found out here first, and of the rest only what is known to be harmless is passed on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config.clock import Clock
+from config.errors import ConfigError
+from connectors.kubernetes.answers import safe
+from connectors.kubernetes.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import Configuration
+    from kubernetes_asyncio.client.rest import RESTClientObject
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+    Connections = RESTClientObject
+
+_REREAD_S = 60.0
+_KEY = "kubernetes.kubeconfig"
+_PLUGIN_S = 30.0
+_EARLY_S = 60.0
+_EARLY_RATIO = 0.2
+_HARMLESS = ("exec:", "oidc:", "File does not exist", "Service ", "Token file", "Cert file")
+_SECTIONS = ("contexts", "clusters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What is used.
+
+    Attributes:
+        server: Address of the API server.
+        namespace: Where what has no namespace of its own is looked for.
+        how: Where that comes from, in words.
+    """
+
+    server: str
+    namespace: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration that was loaded.
+
+    Attributes:
+        configuration: kubernetes_asyncio's own.
+        namespace: The one that it names; empty if it names none.
+        how: Where it comes from, in words.
+        renew_at_wall_s: When it has to be loaded again; None if only once it is refused.
+    """
+
+    configuration: "Configuration" = field(repr=False)
+    namespace: str
+    how: str
+    renew_at_wall_s: float | None
+
+    def __post_init__(self) -> None:
+        text = self.authorization
+        if not (text.isascii() and (text.isprintable() or not text)):
+            raise ConfigError(
+                f"the token of {self.how} holds more than one line of plain text",
+                key=_KEY,
+                hint="let it hold the token only",
+            )
+
+    @property
+    def server(self) -> str:
+        """Address of the API server."""
+        return str(self.configuration.host).rstrip("/")
+
+    @property
+    def authorization(self) -> str:
+        """What the request header of that name holds; empty if a certificate says who we are."""
+        return str(self.configuration.api_key.get("BearerToken") or "").strip()
+
+
+class Kubeconfig:
+    """One or more kubeconfig files, read again when they changed.
+
+    Args:
+        paths: Their paths, separated by colons.
+        context: The context that is meant; empty is the current one.
+        clock: What decides when a plugin's credentials are due.
+    """
+
+    def __init__(self, paths: str, context: str, clock: Clock) -> None:
+        self._paths = paths
+        self._context = context
+        self._clock = clock
+        self._loader: KubeConfigLoader | None = None
+        self._seen: tuple[object, ...] = ()
+
+    async def load(self) -> Loaded:
+        """Load it, and run what hands out its credentials.
+
+        Raises:
+            ConfigError: If it cannot be read, does not name a cluster, or its plugin gives nothing.
+        """
+        stamp = self._stamp()
+        loader = self._loader
+        if loader is None or stamp != self._seen:
+            loader = await asyncio.to_thread(self._read)
+            self._loader, self._seen = loader, stamp
+        configuration = await self._set(loader)
+        context = loader.current_context or {}
+        return Loaded(
+            configuration=configuration,
+            namespace=str(_part(context, "context").get("namespace") or ""),
+            how=f"context {context.get('name', '')} of {self._paths}",
+            renew_at_wall_s=self._due_at_wall_s(loader),
+        )
+
+    async def _set(self, loader: "KubeConfigLoader") -> "Configuration":
+        from kubernetes_asyncio import client
+
+        configuration = client.Configuration()
+        with suppress(AttributeError):
+            # The library's own margin would keep what the server has already refused.
+            del loader.exec_plugin_expiry
+        try:
+            async with asyncio.timeout(_PLUGIN_S):
+                await loader.load_and_set(configuration)
+        except TimeoutError as error:
+            raise ConfigError(
+                f"what hands out the credentials of {self._paths} did not end within {_PLUGIN_S:g} s",
+                key=_KEY,
+                hint="log in with it by hand; it must not ask for anything",
+            ) from error
+        except refusals() as error:
+            raise self._unusable(problem_of(error)) from error
+        return configuration
+
+    def _due_at_wall_s(self, loader: "KubeConfigLoader") -> float | None:
+        expiry = getattr(loader, "exec_plugin_expiry", None)
+        if expiry is None:
+            return None
+        left_s = expiry.timestamp() - self._clock.wall_s()
+        return float(expiry.timestamp() - min(_EARLY_S, max(0.0, left_s) * _EARLY_RATIO))
+
+    def _read(self) -> "KubeConfigLoader":
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+        _quiet()
+        try:
+            merger = KubeConfigMerger(self._paths)
+        except refusals() as error:
+            raise self._unusable(problem_of(error)) from error
+        if merger.config is None:
+            raise ConfigError(
+                f"there is no kubeconfig {self._paths}",
+                key=_KEY,
+                hint="run in a pod with a service account, or name a kubeconfig",
+            )
+        context = self._context or str(merger.config.value.get("current-context") or "")
+        self._check(merger.config.value, context)
+
+        def persist() -> None:
+            with suppress(OSError):  # what cannot be written is kept by the loader
+                merger.save_changes()
+
+        return KubeConfigLoader(
+            config_dict=merger.config,
+            active_context=context,
+            config_base_path=None,
+            config_persister=persist,
+        )
+
+    def _check(self, merged: Mapping[str, Any], context: str) -> None:
+        entries = {name: _by_name(merged, name) for name in _SECTIONS}
+        if context not in entries["contexts"]:
+            known = ", ".join(sorted(entries["contexts"])) or "none"
+            raise ConfigError(
+                f"{self._paths} has no context {context!r}"
+                if context
+                else f"{self._paths} has no current one",
+                key="kubernetes.context",
+                hint=f"it has {known}",
+            )
+        cluster = str(_part(entries["contexts"][context], "context").get("cluster") or "")
+        server = _part(entries["clusters"].get(cluster), "cluster").get("server")
+        if not isinstance(server, str) or not server.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"context {context} of {self._paths} names cluster {cluster!r}, which has no server address",
+                key=_KEY,
+                hint="give its entry a server that begins with https://",
+            )
+
+    def _stamp(self) -> tuple[object, ...]:
+        found: list[object] = []
+        for name in filter(None, self._paths.split(":")):
+            with suppress(OSError):
+                status = Path(name).expanduser().stat()
+                found.append((name, status.st_mtime_ns, status.st_size))
+        return tuple(found)
+
+    def _unusable(self, problem: str) -> ConfigError:
+        return ConfigError(
+            f"the kubeconfig {self._paths} cannot be used: {problem}",
+            key=_KEY,
+            hint="kubectl get --raw /version shows whether it works elsewhere",
+        )
+
+
+def of_pod(around: Surroundings, clock: Clock) -> Loaded:
+    """Load what a pod is given.
+
+    Raises:
+        ConfigError: If a file of it is not there, empty or unreadable.
+    """
+    from kubernetes_asyncio.client import Configuration
+    from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
+    configuration = Configuration()
+    try:
+        loader = InClusterConfigLoader(
+            token_filename=str(around.account / "token"),
+            cert_filename=str(around.account / "ca.crt"),
+            environ={
+                "KUBERNETES_SERVICE_HOST": around.service_host,
+                "KUBERNETES_SERVICE_PORT": around.service_port,
+            },
+        )
+        loader.load_and_set(configuration)
+        namespace = _namespace_of(around.account / "namespace")
+    except refusals() as error:
+        raise ConfigError(
+            f"the service account of the pod cannot be used: {problem_of(error)}",
+            key="kubernetes.kubeconfig",
+            hint="mount its token (automountServiceAccountToken), or name a kubeconfig",
+        ) from error
+    return Loaded(
+        configuration=configuration,
+        namespace=namespace,
+        how="the service account of the pod",
+        renew_at_wall_s=clock.wall_s() + _REREAD_S,
+    )
+
+
+def _namespace_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def connections(loaded: Loaded, *, key: str) -> "Connections":
+    """Make the connections that a configuration describes; none is opened yet.
+
+    Args:
+        loaded: The configuration.
+        key: The setting that an unreadable certificate is blamed on.
+
+    Raises:
+        ConfigError: If a certificate or key cannot be read.
+    """
+    from kubernetes_asyncio.client.rest import RESTClientObject
+
+    try:
+        return RESTClientObject(loaded.configuration)
+    except OSError as error:
+        raise ConfigError(
+            f"a certificate or key of {loaded.how} cannot be read: {error.strerror or error}",
+            key=key,
+            hint="name PEM files that belong together",
+        ) from error
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Return what kubernetes_asyncio raises while it loads a configuration."""
+    import aiohttp
+    import yaml
+    from kubernetes_asyncio.config import ConfigException
+
+    return (
+        ConfigException,
+        aiohttp.ClientError,
+        yaml.YAMLError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        AssertionError,
+        RuntimeError,
+        ImportError,
+    )
+
+
+def problem_of(error: Exception) -> str:
+    """Return what may be said of an error of the library: its texts can quote a user's whole entry."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1} is not YAML: {safe(error.problem or '')}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    text = str(error)
+    if text.startswith(_HARMLESS):
+        return safe(text)
+    return f"it does not have the shape of one ({type(error).__name__})"
+
+
+def _by_name(merged: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {str(entry["name"]): entry.value for entry in merged.get(section) or () if "name" in entry}
+
+
+def _part(entry: object, name: str) -> dict[str, Any]:
+    found = entry.get(name) if isinstance(entry, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _quiet() -> None:
+    # The library logs what it raises, in its own words; ours say it all.
+    logger = logging.getLogger("kubernetes_asyncio")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False

@@ -1,0 +1,93 @@
+"""How often the API server is asked: a bucket of tokens, and waits between attempts.
+
+The bucket holds what a few seconds allow, so that a burst passes at once and a storm does not. Who waits has
+its place in the order of asking. Waits between attempts are left to chance as a whole (full jitter): many
+daemons that lost the same server do not come back together.
+"""
+
+import math
+from email.utils import parsedate_to_datetime
+
+from config.clock import Clock
+
+_BURST_S = 3.0
+_FIRST_WAIT_S = 0.25
+_MOST_WAIT_S = 8.0
+
+
+class TokenBucket:
+    """So many requests per second, averaged over a few seconds.
+
+    Args:
+        rate_rps: Requests per second; positive.
+        clock: What waits are measured by.
+    """
+
+    def __init__(self, rate_rps: float, clock: Clock) -> None:
+        self._rate_rps = rate_rps
+        self._most = max(1.0, rate_rps * _BURST_S)
+        self._tokens = self._most
+        self._at_s = clock.now_s()
+        self._clock = clock
+
+    async def take(self) -> None:
+        """Return when the next request may be sent."""
+        now_s = self._clock.now_s()
+        self._tokens = min(self._most, self._tokens + (now_s - self._at_s) * self._rate_rps) - 1.0
+        self._at_s = now_s
+        if self._tokens < 0.0:
+            await self._wait(-self._tokens / self._rate_rps)
+
+    async def _wait(self, duration_s: float) -> None:
+        sent = False
+        try:
+            await self._clock.sleep(duration_s)
+            sent = True
+        finally:
+            # A request that was given up is not sent: those behind it need not wait for it.
+            self._tokens += 0.0 if sent else 1.0
+
+
+def wait_s(attempt: int, *, chance_ratio: float, asked_s: float | None) -> float | None:
+    """Return how long to wait before a further attempt; None if the server asks for more than is sensible.
+
+    Args:
+        attempt: Attempts that were made, less one.
+        chance_ratio: A random share, 0 to 1.
+        asked_s: What the server asked for; the chance comes on top.
+
+    Example:
+        >>> wait_s(0, chance_ratio=1.0, asked_s=None), wait_s(2, chance_ratio=0.5, asked_s=None)
+        (0.25, 0.5)
+        >>> wait_s(0, chance_ratio=0.0, asked_s=2.0), wait_s(0, chance_ratio=0.0, asked_s=60.0)
+        (2.0, None)
+    """
+    own_s = chance_ratio * min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0**attempt)
+    if asked_s is None:
+        return own_s
+    return asked_s + own_s if asked_s <= _MOST_WAIT_S else None
+
+
+def retry_after_s(text: str | None, *, now_wall_s: float) -> float | None:
+    """Read a `Retry-After` header, in seconds or as a date; None if it is not there or says nothing.
+
+    Example:
+        >>> retry_after_s("3", now_wall_s=0.0)
+        3.0
+        >>> retry_after_s("Thu, 01 Jan 1970 00:01:00 GMT", now_wall_s=50.0)
+        10.0
+        >>> retry_after_s("soon", now_wall_s=0.0) is None
+        True
+    """
+    try:
+        seconds = float(text or "nan")
+    except ValueError:
+        seconds = _until(text or "", now_wall_s)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(text: str, now_wall_s: float) -> float:
+    try:
+        return parsedate_to_datetime(text).timestamp() - now_wall_s
+    except (ValueError, OverflowError):
+        return math.nan
