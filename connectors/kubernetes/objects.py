@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from config.errors import ConfigError, Malformed
-from connectors.kubernetes.api import Api, Json, Resource
-from connectors.kubernetes.discovery import find_one, preferred_version
+from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.discovery import discover, find_one
 from connectors.kubernetes.gpus import engine_gpus
 from connectors.kubernetes.meta import text
 from connectors.kubernetes.podspec import arguments_of, grace_s_of, secrets_of
@@ -67,15 +67,21 @@ def speaking_of(key: ObjectKey) -> Iterator[None]:
         raise Malformed(f"{key}: {error}") from error
 
 
-async def locate(api: Api, reference: Reference, *, group: str, plural: str, kind: str) -> ObjectKey:
-    """Return the object that a reference means, in the version that the API server prefers.
+async def locate(api: Api, reference: Reference, *, group: str) -> ObjectKey:
+    """Return the object that a reference means, in the version in which the API server serves its kind.
 
     Raises:
-        ConfigError: If labels select none, or several.
-        ApiError: If the API server does not answer, or does not serve the group.
+        ConfigError: If labels select none or several, or somebody else has a kind of the same name.
+        ApiError: If the API server does not answer, or serves no such kind.
     """
-    version = await preferred_version(api, group)
-    resource = Resource(group=group, version=version, plural=plural, kind=kind)
+    resource = (await discover(api, reference.kind)).resource
+    if resource.group != group:
+        word = reference.kind.partition(".")[0]
+        raise ConfigError(
+            f"{named(reference)} is of {resource.api_version}, expected {group}",
+            key=reference.key,
+            hint=f"write {named(replace(reference, kind=f'{word}.{group}'))}",
+        )
     name = await find_one(api, resource, reference)
     return ObjectKey(resource=resource, namespace=reference.namespace, name=name)
 

@@ -224,17 +224,18 @@ class TargetConformance:
             require(shown >= harness.least, f"expected a least of {harness.least} in the view, found {shown}")
 
     async def says_that_the_object_is_gone(self) -> None:
-        """Without the object that people name, reading and writing are `Malformed`, in words."""
+        """Without its objects reading and writing are `Malformed`, in words; without some they may be."""
         async with self._factory() as harness:
             opened = await _open(harness)
-            rest = {key: item for key, item in opened.objects.items() if key != opened.target.parent}
-            for objects in ({}, rest):
-                for call in _calls(opened.target, objects, harness.desired):
-                    error = _error(call)
-                    require(
-                        isinstance(error, Malformed) and bool(str(error)),
-                        f"expected Malformed without {opened.target.parent}, found {error!r}",
-                    )
+            for call in _calls(opened.target, {}, harness.desired):
+                error = _error(call)
+                require(
+                    isinstance(error, Malformed) and bool(str(error)),
+                    f"expected Malformed without {opened.target.parent}, found {error!r}",
+                )
+            for gone in opened.objects:
+                rest = {key: item for key, item in opened.objects.items() if key != gone}
+                survives(opened.target, rest, harness.desired, words=f"{gone} is missing")
 
     async def survives_objects_of_another_shape(self) -> None:
         """Whatever stands in a field, and without it, reading and writing answer or are `Malformed`."""

@@ -75,3 +75,45 @@ LWS = crd(
     short="lws",
     selector_path=".status.hpaPodSelector",
 )
+DISAGGREGATED_SET = crd("disaggregatedset.x-k8s.io", "DisaggregatedSet", versions=("v1",), scale=False)
+ROLE_SCALER = crd(
+    "disaggregatedset.x-k8s.io",
+    "DisaggregatedSetRoleScaler",
+    versions=("v1",),
+    short="dsrs",
+    selector_path=".status.selector",
+)
+RAY_CLUSTER = crd("ray.io", "RayCluster", versions=("v1",), scale=False)
+RAY_SERVICE = crd("ray.io", "RayService", versions=("v1",), scale=False)
+LLM_SERVICE = crd(
+    "serving.kserve.io",
+    "LLMInferenceService",
+    versions=("v1alpha1", "v1alpha2"),
+    short="llmisvc",
+    scale=False,
+)
+INFERENCE_SERVICE = crd(
+    "serving.kserve.io", "InferenceService", versions=("v1beta1",), short="isvc", scale=False
+)
+POD_CLIQUE = crd(
+    "grove.io",
+    "PodClique",
+    versions=("v1alpha1",),
+    short="pclq",
+    selector_path=".status.hpaPodSelector",
+)
+SCALING_GROUP = crd(
+    "grove.io",
+    "PodCliqueScalingGroup",
+    versions=("v1alpha1",),
+    short="pcsg",
+    selector_path=".status.selector",
+)
+POD_CLIQUE_SET = crd("grove.io", "PodCliqueSet", versions=("v1alpha1",), short="pcs")
+STORM_SERVICE = crd(
+    "orchestration.aibrix.ai",
+    "StormService",
+    versions=("v1alpha1",),
+    selector_path=".status.scalingTargetSelector",
+)
+ROLLOUT = crd("argoproj.io", "Rollout", versions=("v1alpha1",), selector_path=".status.selector")

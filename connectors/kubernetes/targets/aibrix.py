@@ -152,7 +152,7 @@ async def build(reference: Reference, api: Api) -> Target:
         ConfigError: If there is no such role, or the service's mode does not fit the reference.
         ApiError: If the API server does not answer, or there is no such service.
     """
-    parent = await locate(api, reference, group=_GROUP, plural="stormservices", kind="StormService")
+    parent = await locate(api, reference, group=_GROUP)
     item = await api.get(parent.path)
     known = [text(entry, "name") for entry in items(item, *_ROLES)]
     part = part_of(reference, known, word="role") if reference.part else ""

@@ -148,9 +148,7 @@ async def build(reference: Reference, api: Api) -> Target:
         ApiError: If the API server does not answer, or there is no such scaler.
     """
     refuse_part(reference, why="a scaler is one role already")
-    parent = await locate(
-        api, reference, group=_GROUP, plural="disaggregatedsetrolescalers", kind="DisaggregatedSetRoleScaler"
-    )
+    parent = await locate(api, reference, group=_GROUP)
     scaler = await api.get(parent.path)
     labels = member(scaler, "metadata", "labels")
     owner = text(labels, _SET_LABEL) or _owner(items(scaler, "metadata", "ownerReferences"))

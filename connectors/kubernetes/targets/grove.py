@@ -157,13 +157,11 @@ async def build(reference: Reference, api: Api) -> Target:
         ApiError: If the API server does not answer, or there is no such object.
     """
     refuse_part(reference, why="the object is the pool")
-    is_group = reference.kind.partition(".")[0] in {"podcliquescalinggroup", "podcliquescalinggroups", "pcsg"}
-    kind = _SCALING_GROUP if is_group else _CLIQUE
-    parent = await locate(api, reference, group=_GROUP, plural=f"{kind.lower()}s", kind=kind)
+    parent = await locate(api, reference, group=_GROUP)
     item = await api.get(parent.path)
     labels = member(item, "metadata", "labels")
     group = _owner(item, _SCALING_GROUP) or text(labels, _SCALING_GROUP_LABEL)
-    if group and kind == _CLIQUE:
+    if group and parent.resource.kind == _CLIQUE:
         raise _driven(reference, by=f"the {_SCALING_GROUP} {group}", instead=f"podcliquescalinggroup/{group}")
     name = _owner(item, _SET) or text(labels, _SET_LABEL)
     owner = _set_key(parent, name) if name else None

@@ -32,8 +32,7 @@ from connectors.kubernetes.target import (
 )
 from connectors.kubernetes.writes import by_scale, require_count, to_read, to_scale
 
-GROUP = "leaderworkerset.x-k8s.io"
-PLURAL = "leaderworkersets"
+_GROUP = "leaderworkerset.x-k8s.io"
 KIND = "LeaderWorkerSet"
 _NAME_LABEL = "leaderworkerset.sigs.k8s.io/name"
 
@@ -122,7 +121,7 @@ async def build(reference: Reference, api: Api) -> Target:
         ApiError: If the API server does not answer or does not serve the kind.
     """
     refuse_part(reference, why="the groups of a LeaderWorkerSet are all alike")
-    parent = await locate(api, reference, group=GROUP, plural=PLURAL, kind=KIND)
+    parent = await locate(api, reference, group=_GROUP)
     return LeaderWorkerSet(role=reference.role, parent=parent)
 
 

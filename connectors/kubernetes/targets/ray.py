@@ -155,14 +155,13 @@ async def build(reference: Reference, api: Api) -> Target:
         ConfigError: If there is no such group, several and none is named, or the service has no cluster yet.
         ApiError: If the API server does not answer, or there is no such object.
     """
-    if reference.kind.partition(".")[0].rstrip("s") == "rayservice":
-        return await _build_service(reference, api)
-    cluster = await locate(api, reference, group=_GROUP, plural="rayclusters", kind="RayCluster")
-    return await _build_group(reference, api, cluster, None)
+    parent = await locate(api, reference, group=_GROUP)
+    if parent.resource.kind == "RayService":
+        return await _build_service(reference, api, parent)
+    return await _build_group(reference, api, parent, None)
 
 
-async def _build_service(reference: Reference, api: Api) -> Target:
-    service = await locate(api, reference, group=_GROUP, plural="rayservices", kind="RayService")
+async def _build_service(reference: Reference, api: Api, service: ObjectKey) -> Target:
     name = _cluster_of(await api.get(service.path))
     if not name:
         raise ConfigError(
