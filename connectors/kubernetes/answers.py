@@ -24,9 +24,10 @@ MALFORMED = "Malformed"
 
 _WORDS_CHARS = 300
 _CREDENTIAL = re.compile(
-    r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+"
+    r"(?i)\b(authorization|cookie|set-cookie|[\w-]*token|password|client-key-data)[\"']?\s*[:=]\s*"
+    r"[\"']?((bearer|basic)\s+)?[^\s\"',}]+"
+    r"|\b(bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{6,}"
     r"|\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
-    r"|\b(authorization|cookie|set-cookie|token|password|client-key-data)\b\W{1,4}[^\s\"',}]+"
 )
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "the credentials are not accepted; log in again, or check the token",
@@ -163,16 +164,9 @@ def silence(error: Exception, *, server: str, limit_s: float) -> ApiError:
     if isinstance(error, TimeoutError):
         return ApiError(f"{server} did not answer within {limit_s:g} s", status=0, reason=TIMEOUT)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return _untrusted(error.certificate_error, server)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        text = (
-            f"the proxy on the way to {server} answered {error.status}; check kubernetes.proxy, HTTPS_PROXY"
-        )
-        return ApiError(f"{text} and NO_PROXY", status=0, reason=UNCONNECTED)
-    if isinstance(error, aiohttp.ClientConnectorError):
+        return ApiError(_untrusted(error.certificate_error, server), status=0, reason=CERTIFICATE)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.InvalidURL):
         return ApiError(_unconnected(error, server), status=0, reason=UNCONNECTED)
-    if isinstance(error, aiohttp.InvalidURL):
-        return ApiError(f"{safe(server)} is not an address", status=0, reason=UNCONNECTED)
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return ApiError(f"{server} closed the connection before its answer ended", status=0, reason=BROKEN)
     cause = safe(str(error)) or type(error).__name__
@@ -193,35 +187,42 @@ def _words(content: bytes) -> tuple[str, str]:
     return str(found.get("message") or ""), str(found.get("reason") or "")
 
 
-def _untrusted(error: Exception, server: str) -> ApiError:
+def _untrusted(error: Exception, server: str) -> str:
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
-    said = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+    said = safe(error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error))
     if code == _CODE_EXPIRED:
-        text = f"the certificate of {server} has expired; renew it, or check the clock of this machine"
-    elif code in _CODES_NAME:
-        text = (
-            f"the certificate of {server} is for another name ({safe(said)}); use a name that it has, or set"
-            " tls-server-name in the kubeconfig"
-        )
-    else:
-        text = (
-            f"the certificate of {server} is not signed by an authority that we know ({safe(said)}); set"
-            " kubernetes.ca_file, or certificate-authority in the kubeconfig"
-        )
-    return ApiError(text, status=0, reason=CERTIFICATE)
+        return f"the certificate of {server} has expired; renew it, or check the clock of this machine"
+    if code in _CODES_NAME:
+        text = f"the certificate of {server} is for another name ({said})"
+        return f"{text}; use a name that it has, or set tls-server-name in the kubeconfig"
+    text = f"the certificate of {server} is not signed by an authority that we know ({said})"
+    return f"{text}; set kubernetes.ca_file, or certificate-authority in the kubeconfig"
 
 
 def _unconnected(error: Exception, server: str) -> str:
     import aiohttp
 
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
-    said = safe(os.strerror(cause.errno) if cause and (cause.errno or 0) > 0 else str(cause or error))
+    number = cause.errno if cause else None
+    said = safe(os.strerror(number) if number and number > 0 else str(cause or error))
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"{safe(server)} is not an address"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        text = f"the proxy on the way to {server} answered {error.status}"
+        return f"{text}; check kubernetes.proxy, HTTPS_PROXY and NO_PROXY"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        text = f"cannot connect to the proxy on the way to {server} ({said})"
+        return f"{text}; check kubernetes.proxy, HTTPS_PROXY and NO_PROXY"
+    return _connection_refused(error, server, said, number)
+
+
+def _connection_refused(error: Exception, server: str, said: str, number: int | None) -> str:
+    import aiohttp
+
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name of {server} cannot be resolved ({said}); check it, and the VPN if there is one"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"cannot connect to the proxy on the way to {server} ({said}); check kubernetes.proxy"
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return f"{server} does not speak TLS with us ({said}); check the scheme and the port"
-    if cause is not None and cause.errno == errno.ECONNREFUSED:
+    if number == errno.ECONNREFUSED:
         return f"nothing listens at {server} ({said}); check that the API server, or the tunnel to it, is up"
     return f"cannot connect to {server} ({said}); check the address, the network and the firewall"
