@@ -68,8 +68,8 @@ def columns() -> int:
     return max(width, _LEAST_WIDTH)
 
 
-def table(heads: Sequence[Column], rows: Iterable[Sequence[str | Cell]]) -> str:
-    """Draw a table that fits the line.
+def table(heads: Sequence[Column], rows: Iterable[Sequence[str | Cell]], *, width: int | None = None) -> str:
+    """Draw a table that fits the line, or a narrower space.
 
     Example:
         >>> heads = (Column(title="pool"), Column(title="GPUs", is_number=True))
@@ -88,7 +88,7 @@ def table(heads: Sequence[Column], rows: Iterable[Sequence[str | Cell]]) -> str:
         )
     for row in rows:
         drawn.add_row(*(_text(cell) for cell in row))
-    return _rendered(drawn)
+    return _rendered(drawn, width=width)
 
 
 def toned(*cells: str | Cell) -> str:
