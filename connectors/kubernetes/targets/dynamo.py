@@ -204,10 +204,9 @@ def _to_adapter(adapter: ObjectKey, scale: Json | None, count: int) -> Write:
 def _chosen(components: Sequence[Component], reference: Reference) -> Component:
     if reference.part:
         return _by_name(components, reference)
-    found = [one for one in components if one.role == reference.role]
-    if reference.role is Role.AGGREGATED:
-        workers = [one for one in components if one.kind == "worker" or one.role]
-        found = workers
+    # Engines that do both are workers of any sub-component type, of which there is one kind only.
+    is_any = reference.role is Role.AGGREGATED
+    found = [one for one in components if one.role == reference.role or (is_any and one.is_worker)]
     if len(found) == 1:
         return found[0]
     raise _several(found, reference) if found else _none(components, reference)

@@ -46,6 +46,11 @@ class Component:
     pod: Json
 
     @property
+    def is_worker(self) -> bool:
+        """Tell whether it has engines."""
+        return self.kind == "worker" or bool(self.role)
+
+    @property
     def is_our_own(self) -> bool:
         """Tell whether it runs Setpoint, by its image and its command line."""
         return any(
@@ -67,10 +72,10 @@ def components_of(graph: Json) -> tuple[Component, ...]:
         Malformed: If it has the shape of neither version.
     """
     spec = member(graph, "spec")
-    if "services" in spec:
-        shared = items(spec, "envs")
-        return tuple(_alpha(name, member(spec, "services", name), shared) for name in spec["services"])
-    if "components" in spec:
+    if spec.get("services") is not None:
+        shared, services = items(spec, "envs"), member(spec, "services")
+        return tuple(_alpha(name, member(services, name), shared) for name in services)
+    if spec.get("components") is not None:
         shared = items(spec, "env")
         return tuple(_beta(index, one, shared) for index, one in enumerate(items(spec, "components")))
     raise Malformed("expected spec.services (v1alpha1) or spec.components (v1beta1), found neither")
@@ -98,7 +103,7 @@ def _alpha(name: str, service: Json, shared: Sequence[Json]) -> Component:
         kind=kind,
         role=text(service, "subComponentType") or _role(kind),
         desired=_or_one(service, "replicas"),
-        nodes=_or_one(service, "multinode", "nodeCount"),
+        nodes=max(1, _or_one(service, "multinode", "nodeCount")),
         is_adapted=member(service, "scalingAdapter").get("enabled") is True,
         least=_least(service),
         pod=_alpha_pod(service, shared),
@@ -113,7 +118,7 @@ def _beta(index: int, component: Json, shared: Sequence[Json]) -> Component:
         kind=kind,
         role=_role(kind),
         desired=_or_one(component, "replicas"),
-        nodes=_or_one(component, "multinode", "nodeCount"),
+        nodes=max(1, _or_one(component, "multinode", "nodeCount")),
         is_adapted=component.get("scalingAdapter") is not None,
         least=_least(component),
         pod=_beta_pod(component, shared),

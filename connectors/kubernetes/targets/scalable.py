@@ -4,6 +4,7 @@ What the scale says (replicas that are wanted, those that exist, the pods' label
 The rest is read from where most kinds have it, and left open where this one does not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import ConfigError, Malformed
@@ -174,7 +175,7 @@ def _ray_cluster(spec: Json) -> Pods:
     head = member(spec, "headGroupSpec", "template", "spec")
     groups = items(spec, "workerGroupSpecs")
     workers = tuple(
-        (member(one, "template", "spec"), (_or_one(one, "replicas")) * _or_one(one, "numOfHosts"))
+        (member(one, "template", "spec"), _or_one(one, "replicas") * _or_one(one, "numOfHosts"))
         for one in groups
     )
     return ((head, 1), *workers)
@@ -182,10 +183,12 @@ def _ray_cluster(spec: Json) -> Pods:
 
 def _bare_container(spec: Json) -> Pods:
     """Return a pod made of what stands in the spec itself, as a NIMService has it."""
-    if not isinstance(spec.get("resources"), dict):
+    if not isinstance(spec.get("resources"), Mapping):
         return ()
     container = {key: spec[key] for key in ("resources", "env", "command", "args") if key in spec}
-    secrets = [{"name": one} for one in spec.get("image", {}).get("pullSecrets", ())]
+    image = spec.get("image")
+    names = image.get("pullSecrets") if isinstance(image, Mapping) else None
+    secrets = [{"name": name} for name in names] if isinstance(names, list) else []
     return (({"containers": [container], "imagePullSecrets": secrets}, 1),)
 
 
@@ -199,7 +202,7 @@ def _selector(item: Json, scale: Json) -> str:
     if said:
         return said
     selector = member(item, "spec").get("selector")
-    return selector_text(selector) if isinstance(selector, dict) else ""
+    return selector_text(selector) if isinstance(selector, Mapping) else ""
 
 
 def _first(item: Json, *fields: str) -> int | None:

@@ -134,7 +134,8 @@ def _deployment_rolling(item: Json) -> str:
     updated = number(item, "status", "updatedReplicas") or 0
     if existing <= updated:
         return ""
-    paused = "; the roll-out is paused (kubectl rollout resume)" if item["spec"].get("paused") else ""
+    is_paused = member(item, "spec").get("paused") is True
+    paused = "; the roll-out is paused (kubectl rollout resume)" if is_paused else ""
     return f"a new template rolls out: {existing - updated} of {existing} pods are of an old one{paused}"
 
 
