@@ -9,6 +9,7 @@ from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import PoolPolicy
 from config.problems import OriginKind
+from config.services import parse_service
 from config.settings import ActuatorKind, Settings, SourceKind
 from connectors.base import Actuator, MetricsSource
 from connectors.prometheus.client import PrometheusClient
@@ -54,12 +55,24 @@ def actuator_of(settings: Settings, pools: tuple[PoolPolicy, ...], *, clock: Clo
 
 
 def prometheus_of(settings: Settings, *, clock: Clock) -> PrometheusClient:
-    """Connect to Prometheus.
+    """Connect to Prometheus, or to the service that it is, through the API server's proxy.
 
     Raises:
         ConfigError: If its address, a credential or a file cannot be used.
     """
-    return PrometheusClient(settings.prometheus.url, options=_http(settings), clock=clock)
+    if settings.prometheus.service is None:
+        return PrometheusClient(settings.prometheus.url, options=_http(settings), clock=clock)
+    from connectors.kubernetes.client import KubeClient
+    from connectors.kubernetes.proxy import ServiceTransport
+    from planner.commands.cluster import api_options_of
+
+    service = settings.prometheus.service
+    return PrometheusClient(
+        parse_service(service).url,
+        options=_http(settings),
+        clock=clock,
+        transport=ServiceTransport(KubeClient(api_options_of(settings), clock), service),
+    )
 
 
 def _prometheus(loaded: Loaded, clock: Clock) -> MetricsSource:
