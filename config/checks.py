@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from config.addresses import is_bare
 from config.catalog import value_of
+from config.cluster_checks import cluster_problems, cluster_warnings
 from config.places import unusable
 from config.problems import Origin, OriginKind, Problem
 from config.sections import ActuatorKind, ScrapeSettings, SourceKind, WebhookSettings
@@ -44,6 +45,7 @@ def contradictions(settings: Settings, origins: Mapping[str, Origin]) -> list[Pr
         *_source(settings),
         *_webhook(settings),
         *_plugins(settings),
+        *cluster_problems(settings, origins),
         *unusable(settings),
     )
     return [_placed(problem, origins) for problem in found]
@@ -233,6 +235,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
     for setting, is_plugin, name in _plugin_choices(settings):
         if name is not None and not is_plugin:
             yield f"plugin.{setting} is set, but {setting} is not plugin: '{quoted(name)}' is not used"
+    yield from cluster_warnings(settings)
     yield from _unlikely(settings)
 
 

@@ -66,9 +66,11 @@ class Layer:
         problems: What is wrong with it.
         translations: What became of Dynamo's variables or keys, in the order of the source.
         notes: What has no counterpart here, or another meaning.
+        if_aimed: Values that count only where some source says what is scaled on Kubernetes.
     """
 
     values: Mapping[str, Given]
     problems: tuple[Problem, ...] = ()
     translations: tuple[Translation, ...] = ()
     notes: tuple[Note, ...] = ()
+    if_aimed: Mapping[str, Given] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from config.catalog import entries
 from config.checks import contradictions, warnings
+from config.derive import aimed, derive_namespace
 from config.dynamo.fetched import Manifest, called, manifest_layers
 from config.dynamo.layer import dynamo_layer
 from config.layers import Given, Layer, Translation, in_lines
@@ -180,7 +181,8 @@ def _load(request: Request) -> Loaded:
     dgdr = _named(environment, DGDR_VARIABLE) if request.dgdr is None else request.dgdr
     layers = _layers(request, environment, file=file, dgdr=dgdr)
     given, problems = _merged(layers)
-    _derive_namespace(given)
+    taken = aimed(given, layers)
+    derive_namespace(given)
     examples = [] if request.require else _fill(given)
     settings, more = _validated(given)
     problems += first_causes(more, problems)
@@ -197,7 +199,7 @@ def _load(request: Request) -> Loaded:
         file=file,
         dgdr=called(dgdr),
         translations=tuple(one for layer in layers for one in layer.translations),
-        notes=_notes(layers, origins),
+        notes=_notes(layers, origins, settled=taken),
         request=request,
     )
 
@@ -230,33 +232,17 @@ def _merged(layers: tuple[Layer, ...]) -> tuple[dict[str, Given], list[Problem]]
     return given, problems
 
 
-def _notes(layers: tuple[Layer, ...], origins: Mapping[str, Origin]) -> tuple[str, ...]:
+def _notes(
+    layers: tuple[Layer, ...], origins: Mapping[str, Origin], *, settled: frozenset[str]
+) -> tuple[str, ...]:
     """Return what is still worth telling: a note is not, once something stronger settles it."""
     weak = {OriginKind.DEFAULT, OriginKind.DGDR}
     return in_lines(
         note
         for layer in layers
         for note in layer.notes
-        if not note.settled_by or origins[note.settled_by].kind in weak
+        if not note.settled_by or (note.settled_by not in settled and origins[note.settled_by].kind in weak)
     )
-
-
-def _derive_namespace(given: dict[str, Given]) -> None:
-    """Name Dynamo's namespace as its operator does, where it was not set."""
-    graph = given.get("dynamo.graph_deployment")
-    kubernetes = given.get("dynamo.kubernetes_namespace")
-    if "dynamo.namespace" in given or graph is None or kubernetes is None:
-        return
-    if (
-        isinstance(graph.value, str)
-        and isinstance(kubernetes.value, str)
-        and graph.value
-        and kubernetes.value
-    ):
-        origin = Origin(
-            kind=OriginKind.DEFAULT, name="from the names of the graph deployment and its namespace"
-        )
-        given["dynamo.namespace"] = Given(value=f"{kubernetes.value}-{graph.value}", origin=origin)
 
 
 def _fill(given: dict[str, Given]) -> list[str]:

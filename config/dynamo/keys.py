@@ -52,10 +52,13 @@ def _environment(value: object) -> Meant:
     where = chosen(value, ("kubernetes", "virtual", "global-planner"))
     if where == "virtual":
         return Meant(settings={"actuator": "etcd"})
-    note = {
-        "kubernetes": "this version does not write to Kubernetes; see the setting actuator",
-        "global-planner": "there is no counterpart of the global planner; see the setting actuator",
-    }[where]
+    if where == "kubernetes":
+        note = (
+            "it is actuator: kubernetes as soon as dynamo.graph_deployment (DYN_PARENT_DGD_K8S_NAME) or"
+            " kubernetes.prefill and kubernetes.decode say what is scaled there"
+        )
+        return Meant(if_aimed={"actuator": "kubernetes"}, note=note, settled_by="actuator")
+    note = "there is no counterpart of the global planner; see the setting actuator"
     return Meant(note=note, settled_by="actuator")
 
 

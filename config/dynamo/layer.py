@@ -63,11 +63,13 @@ class _Sheet:
     problems: list[Problem] = field(default_factory=list)
     translations: list[Translation] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    if_aimed: dict[str, Given] = field(default_factory=dict)
 
     def take(self, meant: Meant, *, said: str, origin: Origin) -> None:
         self.values |= {key: Given(value=value, origin=origin) for key, value in meant.settings.items()}
         if meant.settings:
             self.translations.append(Translation(origin=origin, said=said, keys=tuple(meant.settings)))
+        self.if_aimed |= {key: Given(value=value, origin=origin) for key, value in meant.if_aimed.items()}
         if meant.note:
             self.tell(said, meant.note, settled_by=meant.settled_by)
 
@@ -80,6 +82,7 @@ class _Sheet:
             problems=tuple(self.problems),
             translations=tuple(self.translations),
             notes=tuple(self.notes),
+            if_aimed=self.if_aimed,
         )
 
 

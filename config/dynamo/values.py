@@ -35,11 +35,13 @@ class Meant:
 
     Attributes:
         settings: Values of settings by dotted key; not shown, since one may be a secret.
+        if_aimed: More of them, that count only where it is said what is scaled on Kubernetes.
         note: What the user should know of it; empty if the settings say all.
         settled_by: The setting that makes the note pointless if it is given elsewhere; empty if none does.
     """
 
     settings: Mapping[str, object] = field(default_factory=dict, repr=False)
+    if_aimed: Mapping[str, object] = field(default_factory=dict, repr=False)
     note: str = ""
     settled_by: str = ""
 

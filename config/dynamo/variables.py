@@ -24,6 +24,8 @@ VARIABLES: Mapping[str, Translate] = MappingProxyType(
         "PLANNER_PROMETHEUS_PORT": KEYS["metric_reporting_prometheus_port"].translate,
         "DYN_NAMESPACE": KEYS["namespace"].translate,
         "DYN_PARENT_DGD_K8S_NAME": text("dynamo.graph_deployment"),
+        # The pod's own namespace, which the operator's variable after it need not repeat.
+        "POD_NAMESPACE": text("dynamo.kubernetes_namespace"),
         "DYN_PARENT_DGD_K8S_NAMESPACE": text("dynamo.kubernetes_namespace"),
         "ETCD_ENDPOINTS": text("etcd.endpoints"),
         "SCALING_CHECK_INTERVAL": nothing("no decision is waited for here, so there is nothing to check"),

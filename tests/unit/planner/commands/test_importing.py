@@ -73,7 +73,7 @@ def test_every_line_names_the_key_it_comes_from(setpoint: Run, tmp_path: Path) -
     assert engines.startswith("warning: plannerPrefillEngineNumGpu is absent, plannerDecodeEngineNumGpu is")
     assert advice.startswith("warning: plannerNoOperation is absent – Dynamo's planner would scale")
     assert kubernetes.startswith(
-        "warning: plannerEnvironment is absent – Dynamo's default is kubernetes; this version does not write"
+        "warning: plannerEnvironment is absent – Dynamo's default is kubernetes; it is actuator: kubernetes"
     )
 
 
