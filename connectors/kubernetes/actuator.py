@@ -115,6 +115,10 @@ class KubernetesActuator:
         except ApiError as error:
             raise unread(error) from error
 
+    async def rivals(self, look: Look) -> tuple[str, ...]:
+        """Return who else scales a target, in words; nobody where that is allowed."""
+        return await self._around.rivalry.of(look.target, look.view)
+
     async def scale(self, replicas: Replicas) -> None:
         """Ask for these counts; pools that are not named keep theirs, and equal ones are not sent.
 

@@ -56,6 +56,10 @@ class Changes:
         """Take note of what we are about to write, which may land without an answer."""
         self._asked = count
 
+    def is_asked(self, count: int) -> bool:
+        """Tell whether we wrote this and do not know whether it landed."""
+        return self._asked == count
+
     def wrote(self, count: int) -> None:
         """Take note of what we wrote."""
         self._desired, self._asked = count, None

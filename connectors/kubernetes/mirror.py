@@ -258,7 +258,7 @@ class Mirror:
         if not self._version or self._mode is not Mode.WATCH:
             return
         resync_s = self._listed_s + self._options.resync_s
-        events = self._api.watch(self._listing.path, self._watch_query(resync_s - self._clock.now_s()))
+        events = self._api.watch(self._listing.path, self._watch_query())
         self._is_following = True
         while True:
             left_s = resync_s - self._clock.now_s()
@@ -272,13 +272,9 @@ class Mirror:
                 return
             self._take(event)
 
-    def _watch_query(self, left_s: float) -> dict[str, str]:
-        return {
-            **self._listing.query,
-            "resourceVersion": self._version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(max(1, math.ceil(left_s) + 1)),
-        }
+    def _watch_query(self) -> dict[str, str]:
+        version = {"resourceVersion": self._version, "allowWatchBookmarks": "true"}
+        return {**self._listing.query, **version}
 
     def _take(self, event: WatchEvent) -> None:
         self._seen()

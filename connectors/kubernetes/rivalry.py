@@ -35,14 +35,18 @@ class Rivalry:
 
     async def hold(self, target: Target, view: TargetView) -> PoolHold | None:
         """Return why a pool is left alone; None if nobody else scales it, or the user allows it."""
-        if self._find is None:
-            return None
-        rivals = (*view.rivals, *await self._rivals(target, self._find))
+        rivals = await self.of(target, view)
         if not rivals:
             return None
-        who = " and ".join(dict.fromkeys(rivals))
+        who = " and ".join(rivals)
         hint = "remove what does, or set kubernetes.allow_rivals"
         return PoolHold(kind=HoldKind.RIVAL, why=f"somebody else scales it, too: {who}; {hint}")
+
+    async def of(self, target: Target, view: TargetView) -> tuple[str, ...]:
+        """Return who else scales a target, in words; nobody where the user allows it."""
+        if self._find is None:
+            return ()
+        return tuple(dict.fromkeys((*view.rivals, *await self._rivals(target, self._find))))
 
     async def _rivals(self, target: Target, find: FindRivals) -> tuple[str, ...]:
         key, now_s = (target.parent.path, target.part), self._clock.now_s()

@@ -63,6 +63,7 @@ class Writing:
         for _ in range(_ATTEMPTS):
             look = await self._newest(pool)
             if look.view.desired == count:
+                self._landed(pool, look, count)
                 return
             self._check(pool, look)
             write = look.target.write(look.objects, count)
@@ -140,6 +141,12 @@ class Writing:
         except ApiError as error:
             if not error.is_forbidden:
                 raise
+
+    def _landed(self, pool: Pool, look: Look, count: int) -> None:
+        """Take note of what is so already; it may be a write of ours whose answer was lost."""
+        if pool.changes.is_asked(count):
+            self._around.basis.take(look.objects)
+            pool.wrote(count)
 
     async def _wrote(self, pool: Pool, count: int) -> None:
         pool.wrote(count)

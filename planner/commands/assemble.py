@@ -41,8 +41,16 @@ def believable(settings: Settings) -> Settings:
 
 
 def target_of(settings: Settings) -> str:
-    """Return what the deployment is called in records and metrics."""
-    return settings.dynamo.graph_deployment or settings.dynamo.namespace
+    """Return what the deployment is called in records, metrics and the names of Setpoint's own objects."""
+    return settings.dynamo.graph_deployment or _scaled(settings) or settings.dynamo.namespace
+
+
+def _scaled(settings: Settings) -> str:
+    """Return the name of what is scaled on Kubernetes; empty if nothing is named there."""
+    if settings.actuator is not ActuatorKind.KUBERNETES:
+        return ""
+    named = settings.kubernetes.decode or settings.kubernetes.prefill or ""
+    return "" if "?" in named else named.partition("/")[2].partition(":")[0]
 
 
 def pace_of(settings: Settings) -> Pace:
@@ -148,6 +156,7 @@ class _Reloader:
         "prometheus",
         "scrape",
         "actuator",
+        "kubernetes",
         "etcd",
         "webhook",
         "plugin",

@@ -1,13 +1,95 @@
-"""From settings to Kubernetes: how its API is reached, and what is scaled there."""
+"""From settings to a fleet on Kubernetes.
+
+Nothing is asked of the cluster here but who leads: what is found there is `cluster_start`'s to examine.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from config.clock import Clock
+from config.errors import ConfigError
+from config.kubernetes import Election
 from config.policy import Role
 from config.settings import Settings
+from connectors.base import Fleet, Replicas
+from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
+from connectors.kubernetes.api import Api
+from connectors.kubernetes.lease import Leadership
+from connectors.kubernetes.lease_options import LeaseNews, LeaseOptions, identity_of
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.reference import parse_reference
-from connectors.kubernetes.target import Reference
+from connectors.kubernetes.rivalry import FindRivals
+from connectors.kubernetes.target import Reference, Target
+from planner.commands.assemble import target_of
+from planner.serving.log import get_logger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What a daemon is connected to; it is the actuator of the loop.
+
+    Attributes:
+        api: The API server.
+        namespace: Where the targets are.
+        fleet: Who scales.
+        leadership: Which of several daemons writes; None where that is not agreed on.
+    """
+
+    api: Api
+    namespace: str
+    fleet: KubernetesActuator
+    leadership: Leadership | None
+
+    async def read(self) -> Fleet:
+        """Return the fleet as it is now.
+
+        Raises:
+            ObservationError: If it cannot be read.
+        """
+        return await self.fleet.read()
+
+    async def scale(self, replicas: Replicas) -> None:
+        """Ask for these counts.
+
+        Raises:
+            ActuationError: If it was not done; see `KubernetesActuator.scale`.
+        """
+        await self.fleet.scale(replicas)
+
+    async def close(self) -> None:
+        """Give the leadership up, so that the next one need not wait, and release the connections."""
+        try:
+            if self.leadership is not None:
+                await self.leadership.close()
+        finally:
+            await self.fleet.close()
+
+
+async def connect_cluster(settings: Settings, *, clock: Clock) -> Cluster:
+    """Connect to the cluster that the settings name, and stand for election.
+
+    Raises:
+        ConfigError: If the kubeconfig or a reference cannot be used, no target is named, or an election is
+            insisted on and not allowed.
+    """
+    from connectors.kubernetes.client import KubeClient
+
+    client = KubeClient(api_options_of(settings), clock)
+    try:
+        access = await client.open()
+        references = references_of(settings, namespace=access.namespace)
+        _check_all_named(references)
+        get_logger().info("Kubernetes", server=access.server, namespace=access.namespace, how=access.how)
+        leadership = _leadership(settings, client, clock=clock, namespace=access.namespace)
+        options = _options(settings, client, namespace=access.namespace)
+        fleet = KubernetesActuator(client, references, clock=clock, leader=leadership, options=options)
+        if leadership is not None:
+            await leadership.start()
+    except BaseException:
+        await client.close()
+        raise
+    return Cluster(api=client, namespace=access.namespace, fleet=fleet, leadership=leadership)
 
 
 def api_options_of(settings: Settings) -> ApiOptions:
@@ -48,3 +130,65 @@ def _references(settings: Settings, namespace: str) -> Iterator[Reference]:
         elif graph:
             meant = f"dynamographdeployment/{graph}"
             yield parse_reference(meant, role=role, namespace=namespace, key="dynamo.graph_deployment")
+
+
+def owned_name(settings: Settings, asked: str | None) -> str:
+    """Return the name of an object of Setpoint's own: what was asked for, else it goes by the deployment."""
+    return asked or f"setpoint-{target_of(settings)}".lower().replace("_", "-")[:63].rstrip("-.")
+
+
+def _check_all_named(references: tuple[Reference, ...]) -> None:
+    for role in (Role.PREFILL, Role.DECODE):
+        if role not in {reference.role for reference in references}:
+            raise ConfigError(
+                f"nothing says what the {role} pool is",
+                key=f"kubernetes.{role}",
+                hint=(
+                    f"write kind/name, such as deployment/vllm-{role}, or name the graph deployment of both"
+                    f" pools (dynamo.graph_deployment, DYN_PARENT_DGD_K8S_NAME)"
+                ),
+            )
+
+
+def _options(settings: Settings, api: Api, *, namespace: str) -> ActuatorOptions:
+    asked = settings.kubernetes
+    return ActuatorOptions(
+        unschedulable_grace_s=asked.unschedulable_grace,
+        resync_s=asked.resync,
+        say=_warn,
+        find_rivals=None if asked.allow_rivals else _finder(api, namespace),
+    )
+
+
+def _finder(api: Api, namespace: str) -> FindRivals:
+    from connectors.kubernetes.rivals import find_rivals
+
+    async def find(target: Target) -> tuple[str, ...]:
+        found = await find_rivals(api, namespace, (target,))
+        return found.by_path.get(target.parent.path, ())
+
+    return find
+
+
+def _leadership(settings: Settings, api: Api, *, clock: Clock, namespace: str) -> Leadership | None:
+    asked = settings.kubernetes
+    if asked.election is Election.OFF:
+        return None
+    options = LeaseOptions(
+        namespace=namespace,
+        name=owned_name(settings, asked.lease),
+        identity=identity_of(),
+        duration_s=asked.lease_duration,
+        election=asked.election,
+    )
+    return Leadership(api, options, clock, listener=_tell_lease)
+
+
+def _tell_lease(news: LeaseNews, words: str) -> None:
+    logger = get_logger()
+    is_trouble = news in {LeaseNews.LOST, LeaseNews.UNGUARDED, LeaseNews.TROUBLE}
+    (logger.warning if is_trouble else logger.info)("leadership", news=news.value, detail=words)
+
+
+def _warn(words: str) -> None:
+    get_logger().warning(words)

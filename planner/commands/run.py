@@ -13,11 +13,12 @@ from config.clock import SystemClock
 from config.load import Loaded
 from config.policies import policy_from
 from config.policy import EngineProfile
-from config.settings import ActuatorKind, SourceKind
+from config.settings import ActuatorKind, Settings, SourceKind
 from planner.commands.curves import finish_before, profile_of, sampling_of
 
 if TYPE_CHECKING:
     from connectors.base import MetricsSource
+    from planner.commands.cluster import Cluster
     from planner.daemon import Daemon
     from planner.profiling.apart import Apart
     from planner.serving.desk import Desk
@@ -46,11 +47,14 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
     source = source_of(loaded, clock=clock)
     if not await _is_ready(sampling, stop, source):
         return 0
+    cluster = await _cluster(settings, stop, source, clock=clock)
+    if cluster is None and settings.actuator is ActuatorKind.KUBERNETES:
+        return 0
     daemon, desk = daemon_of(
         loaded,
         clock=clock,
         source=source,
-        actuator_of=lambda pools: actuator_of(settings, pools, clock=clock),
+        actuator_of=lambda pools: cluster or actuator_of(settings, pools, clock=clock),
         profile=profile,
     )
     say(loaded)
@@ -76,6 +80,29 @@ async def _is_ready(sampling: "Apart | None", stop: "asyncio.Future[str]", sourc
         if not is_ready:
             await source.close()
     return is_ready
+
+
+async def _cluster(
+    settings: Settings, stop: "asyncio.Future[str]", source: "MetricsSource", *, clock: SystemClock
+) -> "Cluster | None":
+    """Connect to Kubernetes where that is what is scaled; None where it is not, or the start ends here."""
+    if settings.actuator is not ActuatorKind.KUBERNETES:
+        return None
+    from planner.commands.cluster_start import open_cluster
+
+    opening = asyncio.ensure_future(open_cluster(settings, clock=clock))
+    first: set[asyncio.Future[Cluster] | asyncio.Future[str]] = {opening, stop}
+    try:
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            return opening.result()
+    except BaseException:
+        await source.close()
+        raise
+    opening.cancel()
+    (cluster,) = await asyncio.gather(opening, return_exceptions=True)
+    await asyncio.gather(source.close(), *([] if isinstance(cluster, BaseException) else [cluster.close()]))
+    return None
 
 
 async def serve_daemon(daemon: "Daemon", desk: "Desk", *, host: str, port: int) -> "Server":

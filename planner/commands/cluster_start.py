@@ -1,0 +1,109 @@
+"""What is looked at on the cluster before the first decision?
+
+The targets, a dry run of writing to each what it has already, who else scales them, and what our rights do
+not reach. Another autoscaler on a target ends the start; everything else is said and waited for.
+"""
+
+from config.clock import Clock
+from config.errors import ConfigError, ObservationError, Refused
+from config.settings import Settings
+from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
+from connectors.kubernetes.pool import Look, name_of_target
+from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, rules_for
+from planner.commands.cluster import Cluster, connect_cluster, owned_name
+from planner.serving.log import get_logger
+
+
+async def open_cluster(settings: Settings, *, clock: Clock) -> Cluster:
+    """Connect to the cluster, and examine it.
+
+    Raises:
+        ConfigError: If the settings cannot be used, or somebody else scales a target.
+    """
+    cluster = await connect_cluster(settings, clock=clock)
+    try:
+        await examine(cluster, settings)
+    except BaseException:
+        await cluster.close()
+        raise
+    return cluster
+
+
+async def examine(cluster: Cluster, settings: Settings) -> None:
+    """Look at the cluster and say what is found.
+
+    Raises:
+        ConfigError: If somebody else scales a target, and that is not allowed.
+    """
+    logger = get_logger()
+    try:
+        fleet = await cluster.fleet.read()
+        looks = await cluster.fleet.look()
+    except ObservationError as error:
+        logger.warning("the fleet cannot be read yet; it is waited for", detail=str(error))
+        return
+    for name, look in looks.items():
+        state = fleet.pools[name]
+        logger.info(
+            "target",
+            pool=name,
+            target=name_of_target(look.target),
+            namespace=look.target.parent.namespace,
+            desired=state.desired,
+            ready=state.ready,
+            gpus_per_engine=state.gpus_per_engine,
+        )
+    if not settings.kubernetes.allow_rivals:
+        for name, look in looks.items():
+            await _refuse_rivals(cluster, name, look)
+    if settings.actuate:
+        for name, look in looks.items():
+            await _try_write(cluster.api, name, look)
+    await _tell_rights(cluster, settings)
+
+
+async def _refuse_rivals(cluster: Cluster, name: str, look: Look) -> None:
+    rivals = await cluster.fleet.rivals(look)
+    if rivals:
+        raise ConfigError(
+            f"somebody else scales {name_of_target(look.target)}, the {name} pool: {' and '.join(rivals)}",
+            key="kubernetes.allow_rivals",
+            hint="remove what does, or set it to true to scale all the same",
+        )
+
+
+async def _try_write(api: Api, name: str, look: Look) -> None:
+    """Let the API server judge, without effect, a write of what is there already."""
+    try:
+        write = look.target.write(look.objects, look.view.desired)
+        query = {"fieldManager": FIELD_MANAGER, "dryRun": "All"}
+        await api.patch(write.key.path, write.body, write.kind, query)
+    except Refused:
+        return  # what is there is not what may be asked for, which says nothing of what may
+    except ApiError as error:
+        if error.is_missing or error.is_conflict:
+            return
+        rules = [rule for rule in look.target.rules() if "patch" in rule.verbs and rule.is_needed]
+        lacks = f"\nmissing:\n{missing_yaml(rules)}" if error.is_forbidden else ""
+        get_logger().warning(
+            "the API server would refuse a change of replicas", pool=name, detail=f"{error}{lacks}"
+        )
+
+
+async def _tell_rights(cluster: Cluster, settings: Settings) -> None:
+    asked = settings.kubernetes
+    names = {
+        Feature.PODS: (),
+        Feature.WATCH: (),
+        **({Feature.EVENTS: ()} if asked.events else {}),
+        Feature.CONFIG_MAP: (owned_name(settings, asked.config_map),),
+        **({} if asked.allow_rivals else {Feature.RIVALS: ()}),
+    }
+    for feature, objects in names.items():
+        lacking = await missing(cluster.api, rules_for(feature, *objects), cluster.namespace)
+        if lacking:
+            get_logger().warning(
+                f"without the right: {WITHOUT[feature]}",
+                feature=feature.value,
+                missing=f"\n{missing_yaml(lacking)}",
+            )
