@@ -1,0 +1,131 @@
+"""Every kind of target on the real API server: the suite, and with no more rights than it asks for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from config.clock import SystemClock
+from connectors.kubernetes.api import Api
+from connectors.kubernetes.client import KubeClient
+from connectors.kubernetes.discovery import resolve
+from connectors.kubernetes.options import ApiOptions
+from connectors.kubernetes.roles import role_rules
+from connectors.kubernetes.target import Reference, Rule, Target
+from connectors.testing.recording import Recording
+from connectors.testing.target import TargetConformance, TargetHarness, fetched, sent
+from tests.cluster import crds
+from tests.cluster.control_plane import Administrator, ControlPlane
+from tests.cluster.examples import EXAMPLES, Example, Json
+
+IDS = [example.name for example in EXAMPLES]
+KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
+
+
+async def build(reference: Reference, api: Api) -> Target:
+    return await resolve(api, reference)
+
+
+def arrange(admin: Administrator, example: Example) -> str:
+    """Make a namespace that has the example, and return its name."""
+    kinds = dict(KINDS)
+    # Both versions of a graph deployment are served in one cluster.
+    for definition in (crds.DGD if one is crds.DGD_ALPHA else one for one in example.crds):
+        admin.crd(definition)
+        kinds[definition["spec"]["names"]["plural"]] = definition["spec"]["names"]["kind"]
+    namespace = admin.namespace()
+    for path, item in example.paths(namespace).items():
+        put(admin, path, item, kinds)
+    return namespace
+
+
+def put(admin: Administrator, path: str, item: Json, kinds: dict[str, str]) -> None:
+    collection, _, name = path.rpartition("/")
+    root, _, tail = collection.partition("/namespaces/")
+    plural = tail.rpartition("/")[2]
+    body = {
+        **{key: value for key, value in item.items() if key != "status"},
+        "apiVersion": root.removeprefix("/apis/"),
+        "kind": kinds[plural],
+        "metadata": {**item.get("metadata", {}), "name": name},
+    }
+    body["metadata"].pop("ownerReferences", None)
+    if owners := item.get("metadata", {}).get("ownerReferences"):
+        body["metadata"]["ownerReferences"] = [
+            {**owner, "apiVersion": "grove.io/v1alpha1"} for owner in owners
+        ]
+    admin.ask("POST", collection, body)
+    if "status" in item:
+        admin.status(path, item["status"])
+
+
+@asynccontextmanager
+async def client(plane: ControlPlane, token: str, namespace: str) -> AsyncIterator[KubeClient]:
+    options = ApiOptions(
+        kubeconfig=Path(plane.kubeconfig(token, namespace=namespace)), requests_per_second=1000.0
+    )
+    api = KubeClient(options, SystemClock())
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=IDS)
+async def test_every_target_keeps_the_promises_of_the_suite(
+    control_plane: ControlPlane, example: Example
+) -> None:
+    @asynccontextmanager
+    async def factory() -> AsyncIterator[TargetHarness]:
+        namespace = arrange(control_plane.admin, example)
+        async with client(control_plane, control_plane.token, namespace) as api:
+            yield TargetHarness(
+                api=api,
+                build=build,
+                reference=example.reference(namespace),
+                desired=example.desired,
+                least=example.least,
+            )
+
+    assert len(await TargetConformance(factory).run_all()) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=IDS)
+async def test_every_target_is_scaled_with_only_the_rights_that_it_asks_for(
+    control_plane: ControlPlane, example: Example
+) -> None:
+    admin = control_plane.admin
+    namespace = arrange(admin, example)
+    async with client(control_plane, control_plane.token, namespace) as api:
+        rules = (await build(example.reference(namespace), api)).rules()
+    token = grant(admin, namespace, rules)
+
+    async with client(control_plane, token, namespace) as api:
+        target = await build(example.reference(namespace), api)
+        recording = Recording(api)
+        seen = []
+        for count in (example.desired + 2, example.desired - 1):
+            objects = await fetched(recording, target)
+            await sent(recording, target.write(objects, count))
+            seen.append(target.view(await fetched(recording, target)).desired)
+
+    assert seen == [example.desired + 2, example.desired - 1]
+    assert [verb for verb, _ in recording.asked if verb == "patch"] == ["patch", "patch"]
+
+
+def grant(admin: Administrator, namespace: str, rules: tuple[Rule, ...]) -> str:
+    """Give a service account exactly these rights, and return its token."""
+    admin.ask("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "daemon"}})
+    role = {"metadata": {"name": "daemon"}, "rules": role_rules(rules)}
+    admin.ask("POST", f"{RBAC}/{namespace}/roles", role)
+    binding = {
+        "metadata": {"name": "daemon"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "daemon"},
+        "subjects": [{"kind": "ServiceAccount", "name": "daemon", "namespace": namespace}],
+    }
+    admin.ask("POST", f"{RBAC}/{namespace}/rolebindings", binding)
+    return admin.token_for(namespace, "daemon")
