@@ -58,6 +58,8 @@ class Patch(StrEnum):
 
     MERGE = "application/merge-patch+json"
     JSON = "application/json-patch+json"
+    # Server-side apply; JSON is YAML, too.
+    APPLY = "application/apply-patch+yaml"
 
 
 class ApiError(SetpointError):

@@ -18,7 +18,7 @@ from planner.commands.assemble import configure_log, daemon_of
 from planner.commands.connect import source_of
 from planner.commands.curves import profile_of
 from planner.commands.flags import Given
-from planner.commands.loading import settings_of
+from planner.commands.loading import resolved, settings_of
 from planner.commands.run import obey_signals, say, serve_daemon
 from planner.commands.screen import Screen
 from planner.daemon import Daemon
@@ -64,7 +64,7 @@ def demo_settings(metrics_url: str, scenario: Scenario, *, port: int, given: Giv
     Raises:
         ConfigError: If the user's settings cannot be used.
     """
-    own = given or Given(values={})
+    own = resolved(given or Given(values={}))
     base, wiring = _world(scenario), _wiring(metrics_url, port=port)
     if own.file is None and own.dgdr is None:
         base |= _taste()

@@ -1,10 +1,12 @@
 """How do the flags of a command line become settings, and errors that name these flags?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from config.errors import ConfigError
-from config.load import Loaded, load
+from config.load import Loaded, load, named_manifest
 from config.units import quoted
 from planner.commands.flags import ALL_FLAGS, Given
 
@@ -19,12 +21,68 @@ def load_given(given: Given, *, require: bool = True, base: Mapping[str, object]
 
     Raises:
         ConfigError: If anything is wrong; it names flags as the user wrote them.
+        ApiError: If a request of the cluster is named, and its API server does not answer.
     """
+    given = resolved(given)
     flags, names = settings_of(given)
     try:
         return load(flags=flags, file=given.file, dgdr=given.dgdr, base=base, require=require)
     except ConfigError as error:
         raise _in_flags(error, names) from None
+
+
+def load_to_run(given: Given, words: Sequence[str]) -> Loaded | None:
+    """Load the settings of a daemon; a request of the cluster is waited for.
+
+    Args:
+        given: What the command line says.
+        words: The arguments of Dynamo's planner that follow after `--`.
+
+    Returns:
+        The settings; None if it was told to stop while it waited.
+
+    Raises:
+        ConfigError: If anything is wrong, or the request failed.
+        ApiError: If the API server refuses.
+    """
+    asked = _with_arguments(given, tuple(words))
+    if _is_request(asked):
+        from planner.commands.dgdr import waited_for
+
+        awaited = waited_for(asked)
+        return None if awaited is None else load_given(awaited)
+    return load_given(asked)
+
+
+def resolved(given: Given) -> Given:
+    """Return what was given, with what the cluster has where `--dgdr` names a request and no file.
+
+    Raises:
+        ConfigError: If there is no such request.
+        ApiError: If the API server does not answer.
+    """
+    if not _is_request(given):
+        return given
+    from planner.commands.dgdr import with_request
+
+    return with_request(given)
+
+
+def _is_request(given: Given) -> bool:
+    """Whether a manifest is named that is no file; it may be a request in the cluster."""
+    named = given.dgdr if given.dgdr is not None else named_manifest()
+    return isinstance(named, Path) and not named.exists()
+
+
+def _with_arguments(given: Given, words: tuple[str, ...]) -> Given:
+    if not words:
+        return given
+    if not words[0].startswith("--"):
+        hint = "arguments of Dynamo's planner follow after --"
+        raise ConfigError(f"'{quoted(words[0])}' is not expected here", key="run", hint=hint)
+    if given.dgdr is not None:
+        raise ConfigError("--dgdr is given too", key="--", hint="the planner's keys are read from one place")
+    return replace(given, dgdr=words)
 
 
 def settings_of(given: Given) -> tuple[dict[str, object], dict[str, str]]:
