@@ -20,6 +20,8 @@ from planner.serving.dynamo_states import load_state, throughput_state
 from planner.serving.records import Actuated, Stepped
 
 NAN = math.nan
+# The kind of target that Dynamo has a line of its own for, as its name begins.
+_ADAPTER = "dynamographdeploymentscalingadapter"
 
 # These reasons have lines of their own below.
 TOLD = frozenset(
@@ -56,8 +58,10 @@ def tick_lines(tick: Stepped, policy: Policy, *, is_advisory: bool) -> Iterator[
     yield from _predicted(tick, policy)
     yield from _sized(tick.decision, policy)
     yield from _budget(tick.decision)
+    yield from _ignored(tick)
     if not is_advisory and not tick.decision.is_change:
-        yield from (_kept(pool.role, pool.pool, pool.replicas) for pool in tick.decision.pools)
+        for pool in tick.decision.pools:
+            yield _kept(pool.role, _component(tick, pool.pool), pool.replicas)
 
 
 def summary(step: Stepped, *, last_tick: Stepped | None, last_look: Stepped | None) -> Line:
@@ -85,21 +89,42 @@ def summary(step: Stepped, *, last_tick: Stepped | None, last_look: Stepped | No
     )
 
 
-def written(actuated: Actuated, before: Decision) -> Iterator[Line]:
+def written(actuated: Actuated, step: Stepped) -> Iterator[Line]:
     """Yield what became of each pool of a decision that was carried out.
 
     Args:
         actuated: What was asked for.
-        before: The decision, which tells what each pool was asked for before it.
+        step: The step, which tells what each pool is called and what it was asked for before.
     """
-    current = {pool.pool: pool.current for pool in before.pools}
+    current = {pool.pool: pool.current for pool in step.decision.pools}
     for pool in actuated.replicas:
+        name = _component(step, pool.pool)
         if current.get(pool.pool) == pool.count:
-            yield _kept(pool.role, pool.pool, pool.count)
-        else:
-            yield Line(
-                text=f"Updating {pool.role} component {pool.pool} to desired replica count {pool.count}"
-            )
+            yield _kept(pool.role, name, pool.count)
+            continue
+        yield Line(text=f"Updating {pool.role} component {name} to desired replica count {pool.count}")
+        kind, _, adapter = _target(step, pool.pool).partition(" ")
+        if kind == _ADAPTER:
+            yield Line(text=f"Scaled DGDSA {adapter} to {pool.count} replicas")
+
+
+def _ignored(tick: Stepped) -> Iterator[Line]:
+    for reason in tick.decision.reasons:
+        figures = reason.numbers()
+        if reason.code is ReasonCode.ROLLING_OUT and figures.get("wanted") != figures.get("replicas"):
+            text = f"Deployment {tick.target} is not ready, ignoring this scaling"
+            yield Line(text=f"{text} of {reason.pool} ({reason.detail})", level=logging.WARNING)
+
+
+def _component(step: Stepped, pool: str) -> str:
+    """Return the service that is the pool, where its target says so, else the pool's own name."""
+    return _target(step, pool).partition(":")[2] or pool
+
+
+def _target(step: Stepped, pool: str) -> str:
+    fleet = step.observation.fleet
+    state = None if isinstance(fleet, Unknown) else fleet.pools.get(pool)
+    return "" if state is None else state.target
 
 
 def _kept(role: Role, name: str, count: int) -> Line:

@@ -85,7 +85,7 @@ class DynamoLog:
         step = self._board.last_step
         if record.outcome is not Outcome.APPLIED or step is None:
             return False
-        for line in written(record, step.decision):
+        for line in written(record, step):
             self._say(line)
         return True
 

@@ -222,16 +222,25 @@ EVENTS = (
     Event(
         name="write",
         shape=r"Updating (?:prefill|decode) component \S+ to desired replica count \d+",
-        difference="NAME is the pool; written when it was done and read back",
+        difference="NAME is the service, where the target has one, else the pool; written when it was read back",
     ),
     Event(
         name="no write",
         shape=r"(?:Prefill|Decode) component \S+ already at desired replica count \d+, skipping",
-        difference="NAME is the pool",
+        difference="NAME is the service, where the target has one, else the pool",
     ),
-    Event(name="write through a scaling adapter", difference="Setpoint has no such target"),
     Event(
-        name="not ready, warning", difference="Setpoint waits for no deployment; it scales while one settles"
+        name="write through a scaling adapter",
+        shape=r"Scaled DGDSA \S+ to \d+ replicas",
+        difference="where the adapter is the target; not where a graph deployment's service goes through it",
+    ),
+    Event(
+        name="not ready, warning",
+        shape=r"Deployment \S+ is not ready, ignoring this scaling of \S+ \(.+\)",
+        difference=(
+            "for a pool that rolls out, and says why; the other pools go on, and engines that merely start"
+            " hold nothing up"
+        ),
     ),
     Event(name="start, validating", shape=r"Validating deployment\.\.\."),
     Event(
@@ -239,7 +248,10 @@ EVENTS = (
         shape=r"Successfully validated the deployment",
         difference="when the first observation found every pool",
     ),
-    Event(name="start, model", difference="the model is a setting (`prometheus.model`), not detected"),
+    Event(
+        name="start, model",
+        difference="the model is a setting (`prometheus.model`); no record tells one that was detected",
+    ),
     Event(
         name="start, warmed",
         shape=r"Warmed load predictors with \d+ intervals from \S.*",

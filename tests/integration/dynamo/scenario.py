@@ -15,7 +15,7 @@ from config.clock import VirtualClock
 from config.errors import Unreachable
 from config.load import load
 from config.policies import forecast_policy_from, policy_from
-from connectors.base import Idle, Observation, Replicas, Traffic, Unknown, Value
+from connectors.base import Fleet, HoldKind, Idle, Observation, PoolHold, Replicas, Traffic, Unknown, Value
 from connectors.testing import FakeActuator, FakeMetricsSource
 from planner.commands.assemble import pace_of
 from planner.core.decision import Decision, StepKind
@@ -71,6 +71,24 @@ IDLE = Traffic(
 )
 MUTE = replace(serving(10.0), itl_s=Unknown(why="no series of the inter-token latency"))
 PAST = tuple(replace(serving(4.0), at_s=at_s) for at_s in (-60.0, -30.0, 0.0))
+
+
+class Cluster(FakeActuator):
+    """A fleet of which somebody replaces the decode engines, on demand."""
+
+    is_rolling = False
+
+    @override
+    async def read(self) -> Fleet:
+        fleet = await super().read()
+        prefill = replace(
+            fleet.pools["prefill"], target="dynamographdeploymentscalingadapter llm-vllmprefillworker"
+        )
+        decode = replace(fleet.pools["decode"], target="dynamographdeployment llm:VllmDecodeWorker")
+        if self.is_rolling:
+            why = "1 of 2 engines has the new template"
+            decode = replace(decode, hold=PoolHold(kind=HoldKind.ROLLING_OUT, why=why))
+        return replace(fleet, pools={"prefill": prefill, "decode": decode})
 
 
 class MoodyMind(Mind):
@@ -130,7 +148,7 @@ class Stage:
         settings = load(flags=_FLAGS, environment={}).settings
         self.clock = VirtualClock(wall_origin_s=1_700_000_010.0)
         self.source = FakeMetricsSource([serving(4.0)], self.clock, past=PAST)
-        self.engines = FakeActuator(Replicas.of(prefill=1, decode=1), self.clock)
+        self.engines = Cluster(Replicas.of(prefill=1, decode=1), self.clock)
         self.log = StringIO()
         configure(level="info", style=settings.log.format, stream=self.log, clock=self.clock)
         policy = policy_from(settings, embedded_profile())
@@ -180,6 +198,9 @@ async def _run() -> Run:
         await stage.sees(IDLE)
         idle_page = (await http.get(f"{url}/metrics")).text
         await stage.sees(MUTE)
+        stage.engines.is_rolling = True
+        await stage.sees(serving(20.0))
+        stage.engines.is_rolling = False
         stage.mind.is_late = True
         await stage.sees(serving(10.0))
         stage.mind.is_late = False

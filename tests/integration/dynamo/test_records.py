@@ -98,7 +98,8 @@ def test_no_line_in_dynamos_name_has_another_shape(played: Run) -> None:
 def test_the_lines_of_a_tick_come_in_dynamos_order(played: Run) -> None:
     observed = ("tick", "observed load", "observed latency", "workers", "factors", "forecast")
     sized = ("sizing, prefill", "sizing, decode", "result", "budget, warning", "summary (1.6.1)", "write")
-    order = (*observed, *sized)
+    adapter = "write through a scaling adapter"
+    order = (*observed, *sized, adapter)
     begins = [index for index, line in enumerate(played.lines) if line.startswith("New adjustment")]
     tick = played.lines[begins[1] : begins[2]]
     shapes = {event.name: event.shape for event in EVENTS}
