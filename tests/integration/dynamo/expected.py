@@ -222,7 +222,7 @@ EVENTS = (
     Event(
         name="write",
         shape=r"Updating (?:prefill|decode) component \S+ to desired replica count \d+",
-        difference="NAME is the service, where the target has one, else the pool; written when it was read back",
+        difference="NAME is the service, where the target has one, else the pool; told when read back",
     ),
     Event(
         name="no write",
