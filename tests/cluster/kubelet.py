@@ -64,7 +64,7 @@ class InMemory:
         return self.api.read(path)
 
     def list(self, path: str, selector: str) -> Sequence[Json]:
-        wanted = dict(part.split("=", 1) for part in selector.split(","))
+        wanted = dict(part.split("=", 1) for part in selector.split(",") if part)
         return [
             item
             for item in self.api.items(path)
@@ -130,6 +130,11 @@ class Kubelet:
         return self.path("nvidia.com/v1beta1", "dynamographdeployments", name)
 
     # What the controllers do.
+
+    def settle_deployments(self) -> None:
+        """Bring the pods of all Deployments to what they ask for."""
+        for item in self.cluster.list(self._path("apps/v1", "deployments"), ""):
+            self.settle_deployment(item["metadata"]["name"])
 
     def settle_deployment(self, name: str) -> None:
         """Bring the pods of a Deployment to what it asks for."""
