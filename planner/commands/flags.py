@@ -106,6 +106,18 @@ FLAGS = (
         meaning="Where decisions go: memory, etcd, webhook, kubernetes or plugin.",
     ),
     Flag(
+        name="--prefill-target",
+        key="kubernetes.prefill",
+        metavar="KIND/NAME",
+        meaning="What the prefill pool is on Kubernetes.",
+    ),
+    Flag(
+        name="--decode-target",
+        key="kubernetes.decode",
+        metavar="KIND/NAME",
+        meaning="What the decode pool is on Kubernetes.",
+    ),
+    Flag(
         name="--actuate/--advise",
         key="actuate",
         metavar="",
