@@ -17,7 +17,7 @@ import typer
 
 from config.errors import ConfigError, SetpointError
 from config.process import keep_small, open_standard_streams
-from planner.commands import forecast_flags
+from planner.commands import check_flags, forecast_flags
 from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
@@ -271,6 +271,19 @@ def _config(
     _warn(answer.warnings)
     _print(answer.text)
     return answer.code
+
+
+@app.command(
+    "check",
+    help="Examine cluster, platform and deployment: what is wrong, and what to do about it.",
+    epilog=epilog("check"),
+)
+@takes_settings(FLAGS)
+@check_flags.takes_asked
+def _check(given: Given, asked: check_flags.Asked) -> int:
+    text, code = cast("tuple[str, int]", _lazily("check", "show_check")(given, asked))
+    _print(text)
+    return code
 
 
 @app.command(

@@ -40,6 +40,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint config import deploy.yaml > setpoint.yaml",
         "setpoint config import -- --adjustment-interval 60 --ttft 300 --itl 30",
     ),
+    "check": (
+        "setpoint check --stage cluster",
+        "setpoint check --stage platform",
+        "setpoint check -c setpoint.yaml",
+        "setpoint check -c setpoint.yaml --probe --frontend http://127.0.0.1:8000",
+        "setpoint check -c setpoint.yaml --service-account llm:setpoint -o json",
+    ),
     "status": (
         "setpoint status",
         "setpoint status --url http://setpoint.llm.svc:9085",

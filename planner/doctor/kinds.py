@@ -1,0 +1,104 @@
+"""Are the kinds of objects there that the settings rely on, and in which versions?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.meta import items, text
+from planner.doctor.findings import Grid, Sign, fail, listed, ok, warn
+from planner.doctor.patient import Patient
+from planner.doctor.pieces import PIECES, Piece, is_expected, is_needed
+from planner.doctor.records import Records
+
+_HEADS = ("software", "needed", "kind", "versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What the API server serves of one piece of software.
+
+    Attributes:
+        piece: The software.
+        versions: For each of its kinds the versions, the preferred one first; without those not served.
+    """
+
+    piece: Piece
+    versions: Mapping[str, tuple[str, ...]]
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether its first kind is served, which is what the rest hangs on."""
+        return self.piece.plurals[0] in self.versions
+
+
+async def served_kinds(records: Records) -> tuple[Served, ...]:
+    """Return what is served of all pieces that are known; asked once.
+
+    Raises:
+        ApiError: If the API server does not answer.
+    """
+    return await records.once("kinds", lambda: _read(records))
+
+
+async def _read(records: Records) -> tuple[Served, ...]:
+    groups = {text(group, "name"): group for group in items(await records.get("/apis"), "groups")}
+    found = []
+    for piece in PIECES:
+        versions: dict[str, tuple[str, ...]] = {}
+        for entry in items(groups.get(piece.group, {}), "versions"):
+            version = text(entry, "version")
+            for plural in await _plurals(records, piece.group, version):
+                versions[plural] = (*versions.get(plural, ()), version)
+        kept = {plural: versions[plural] for plural in piece.plurals if plural in versions}
+        found.append(Served(piece=piece, versions=kept))
+    return tuple(found)
+
+
+async def _plurals(records: Records, group: str, version: str) -> tuple[str, ...]:
+    try:
+        answer = await records.get(f"/apis/{group}/{version}")
+    except ApiError as error:
+        if error.is_missing:
+            return ()
+        raise
+    return tuple(text(one, "name") for one in items(answer, "resources"))
+
+
+async def check_kinds(patient: Patient) -> Sign:
+    """Look for the kinds of the targets, and list the others that are there."""
+    served = await served_kinds(patient.records)
+    needed = {one.piece.name for one in served if is_needed(one.piece, patient)}
+    expected = {one.piece.name for one in served if is_expected(one.piece, patient)}
+    return judge_kinds(served, needed=needed, expected=expected)
+
+
+def judge_kinds(served: tuple[Served, ...], *, needed: set[str], expected: set[str]) -> Sign:
+    """Say which kinds are missing.
+
+    Args:
+        served: What the API server serves.
+        needed: Names of the pieces that the settings rely on.
+        expected: Names of those that they probably will rely on.
+    """
+    shown = [one for one in served if one.versions or one.piece.name in needed | expected]
+    rows = [row for one in shown for row in _rows(one, is_needed=one.piece.name in needed)]
+    grid = Grid(heads=_HEADS, rows=tuple(rows)) if rows else None
+    absent = [one.piece for one in served if not one.is_there and one.piece.name in needed | expected]
+    if absent:
+        say = fail if any(piece.name in needed for piece in absent) else warn
+        names = listed(f"{piece.plurals[0]}.{piece.group}" for piece in absent)
+        todo = "\n".join(f"install {piece.name}: {piece.install}" for piece in absent)
+        return say(f"the API server does not serve {names}", todo=todo, grid=grid)
+    there = listed((one.piece.name for one in shown if one.is_there), most=10)
+    return ok(
+        f"kinds of {there} are served" if there else "the targets need no kinds of their own", grid=grid
+    )
+
+
+def _rows(one: Served, *, is_needed: bool) -> list[tuple[str, ...]]:
+    needed = "yes" if is_needed else "no"
+    if not one.versions:
+        return [(one.piece.name, needed, one.piece.plurals[0], "not served")]
+    return [
+        (one.piece.name, needed, plural, ", ".join(versions)) for plural, versions in one.versions.items()
+    ]

@@ -1,0 +1,129 @@
+"""Reading what `monitors` judges, and the verdict on it."""
+
+from config.errors import ObservationError
+from config.settings import SourceKind
+from connectors.kubernetes.api import ApiError, Json
+from connectors.kubernetes.meta import name_of
+from connectors.prometheus import promql
+from planner.doctor.findings import Sign, fail, ok, skip, warn
+from planner.doctor.kinds import served_kinds
+from planner.doctor.monitors import (
+    POD,
+    SERVICE,
+    Monitor,
+    Scene,
+    choosy,
+    flags_for,
+    helm,
+    names,
+    refused,
+    taken,
+)
+from planner.doctor.patient import Patient
+from planner.doctor.pieces import DYNAMO, MONITORING
+from planner.doctor.records import Records, labels_of
+
+_FRONTEND = {"nvidia.com/dynamo-component-type": "frontend"}
+_PLURALS = {POD: "podmonitors", SERVICE: "servicemonitors"}
+
+
+async def check_monitors(patient: Patient) -> Sign:
+    """Compare the selectors of each Prometheus with the monitors that are about the frontend."""
+    if patient.settings.source is not SourceKind.PROMETHEUS:
+        return skip("metrics are not read from Prometheus")
+    scene = await _scene(patient)
+    if scene is None or not scene.prometheuses:
+        return skip("no Prometheus is run by the Prometheus operator here; see whether series arrive")
+    return judge_monitors(scene, arrives=await _arrives(patient), of_dynamo=patient.uses_dynamo)
+
+
+def judge_monitors(scene: Scene, *, arrives: bool, of_dynamo: bool) -> Sign:
+    """Say whether some Prometheus would scrape the frontend.
+
+    Args:
+        scene: What is there.
+        arrives: Whether the series of a frontend arrive already, by whatever way.
+        of_dynamo: Whether Dynamo's operator would make the monitors.
+    """
+    if not scene.pods:
+        return _before(scene)
+    covering = scene.covering
+    if found := taken(scene, covering):
+        return (
+            ok(f"{len(covering)} monitors are about the frontend", *found) if len(found) > 1 else ok(found[0])
+        )
+    say = warn if arrives else fail
+    if not covering:
+        makes = f"restart the operator of {DYNAMO.name} (it makes them where the kinds exist), or "
+        return say(
+            f"no PodMonitor or ServiceMonitor selects the frontend's pods in {scene.namespace}",
+            *_all_the_same(arrives=arrives),
+            todo=f"{makes if of_dynamo else ''}make a PodMonitor for the pods that serve",
+        )
+    return say(
+        f"no Prometheus takes the monitors of the frontend ({names(covering)})",
+        *refused(scene, covering),
+        *_all_the_same(arrives=arrives),
+        todo=flags_for(scene, covering),
+    )
+
+
+def _all_the_same(*, arrives: bool) -> tuple[str, ...]:
+    return ("series of a frontend arrive all the same: somebody else scrapes it",) if arrives else ()
+
+
+def _before(scene: Scene) -> Sign:
+    """Judge before there is anything to scrape: a plain PodMonitor should be taken."""
+    if not (why := choosy(scene)):
+        return ok("Prometheus takes every PodMonitor; there are no pods to scrape yet")
+    spec = "prometheus.prometheusSpec"
+    flags = (
+        f"--set {spec}.podMonitorSelectorNilUsesHelmValues=false",
+        f"--set-json '{spec}.podMonitorNamespaceSelector={{}}'",
+    )
+    return warn("Prometheus would leave out a PodMonitor without special labels", *why, todo=helm(flags))
+
+
+async def _arrives(patient: Patient) -> bool:
+    if patient.prometheus is None:
+        return False
+    presence = promql.select_any(patient.dialect.presence, patient.scope.of_targets(patient.dialect))
+    try:
+        return bool((await patient.prometheus.query(f"count({presence})")).series)
+    except ObservationError:
+        return False
+
+
+async def _scene(patient: Patient) -> Scene | None:
+    records, namespace = patient.records, patient.namespace
+    served = next(one for one in await served_kinds(records) if one.piece.name == MONITORING.name)
+    if not served.is_there:
+        return None
+    root = f"/apis/{MONITORING.group}/{served.versions[MONITORING.plurals[0]][0]}"
+    monitors = [
+        Monitor(kind=kind, item=item)
+        for kind, plural in _PLURALS.items()
+        if plural in served.versions
+        for item in await _widely(records, root, namespace, plural)
+    ]
+    inside = f"/api/v1/namespaces/{namespace}"
+    pods = await records.listed(f"{inside}/pods")
+    frontends = tuple(pod for pod in pods if _FRONTEND.items() <= labels_of(pod).items())
+    return Scene(
+        namespace=namespace,
+        pods=frontends or (() if patient.uses_dynamo else pods),
+        services=await records.listed(f"{inside}/services"),
+        monitors=tuple(monitors),
+        prometheuses=await records.listed(f"{root}/prometheuses"),
+        namespaces={name_of(one): labels_of(one) for one in await records.listed("/api/v1/namespaces")},
+    )
+
+
+async def _widely(records: Records, root: str, namespace: str, plural: str) -> tuple[Json, ...]:
+    """Return the objects of all namespaces, or of ours where the others may not be read."""
+    try:
+        return await records.listed(f"{root}/{plural}")
+    except ApiError as error:
+        if not error.is_forbidden:
+            raise
+    return await records.listed(f"{root}/namespaces/{namespace}/{plural}")

@@ -1,0 +1,103 @@
+"""The targets that the settings name, resolved and read: what most checks of the deployment look at."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from config.errors import ConfigError, Malformed
+from config.policy import Role
+from connectors.kubernetes.api import ApiError, Json
+from connectors.kubernetes.discovery import resolve
+from connectors.kubernetes.reference import named
+from connectors.kubernetes.target import ObjectKey, Reference, Target, TargetView
+from planner.doctor.patient import Patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A pool, as far as it could be read.
+
+    Attributes:
+        reference: How the user names its target.
+        target: The target; None if it was not found.
+        objects: What was read of it.
+        view: What the objects say; None if they could not be read.
+        problem: Why target or view are None.
+        is_missing: Whether the target, its kind or its part does not exist, as opposed to not being readable.
+        pods: Its pods; None if they could not be read.
+    """
+
+    reference: Reference
+    target: Target | None = None
+    objects: dict[ObjectKey, Json] = field(default_factory=dict)
+    view: TargetView | None = None
+    problem: str = ""
+    is_missing: bool = False
+    pods: tuple[Json, ...] | None = None
+
+    @property
+    def role(self) -> Role:
+        """Its role."""
+        return self.reference.role
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.role.value
+
+    @property
+    def words(self) -> str:
+        """Its target, as the user wrote it."""
+        return named(self.reference)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line of its engines; empty if nothing is known of it."""
+        return self.view.arguments if self.view else ()
+
+
+async def examined_pools(patient: Patient) -> tuple[Pool, ...]:
+    """Return the pools, found and read once for all checks."""
+    return await patient.records.once("pools", lambda: _examine(patient))
+
+
+async def _examine(patient: Patient) -> tuple[Pool, ...]:
+    return tuple(await asyncio.gather(*(_pool(patient, one) for one in patient.references)))
+
+
+async def _pool(patient: Patient, reference: Reference) -> Pool:
+    try:
+        target = await resolve(patient.records.api, reference)
+    except ConfigError as error:
+        return Pool(reference=reference, problem=str(error), is_missing=True)
+    except ApiError as error:
+        return Pool(reference=reference, problem=str(error), is_missing=error.is_missing)
+    except Malformed as error:
+        return Pool(reference=reference, problem=str(error))
+    return await _read(patient, reference, target)
+
+
+async def _read(patient: Patient, reference: Reference, target: Target) -> Pool:
+    objects: dict[ObjectKey, Json] = {}
+    try:
+        for key in target.needs():
+            if (found := await patient.records.maybe(key.path)) is not None:
+                objects[key] = found
+        view = target.view(objects)
+    except (ApiError, Malformed) as error:
+        is_missing = target.parent not in objects and not isinstance(error, ApiError)
+        return Pool(
+            reference=reference, target=target, objects=objects, problem=str(error), is_missing=is_missing
+        )
+    pods = await _pods(patient, reference.namespace, view.pod_selector)
+    return Pool(reference=reference, target=target, objects=objects, view=view, pods=pods)
+
+
+async def _pods(patient: Patient, namespace: str, selector: str) -> tuple[Json, ...] | None:
+    if not selector:
+        return None
+    try:
+        return await patient.records.listed(
+            f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector}
+        )
+    except ApiError:
+        return None

@@ -1,0 +1,206 @@
+"""Has the daemon the rights that it needs, and none that it does not?
+
+Asked with the person's own credentials for the daemon's service account, so that nothing has to be deployed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from config.kubernetes import Election
+from config.settings import Settings
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.meta import items, text
+from connectors.kubernetes.rights import WITHOUT, Excess, Feature, missing_yaml, rules_for, unneeded
+from connectors.kubernetes.rights import missing as missing_of
+from connectors.kubernetes.target import Rule
+from planner.doctor.findings import Sign, Signs, fail, listed, ok, skip, warn
+from planner.doctor.patient import Patient
+from planner.doctor.pools import Pool, examined_pools
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_SHOWN = 12
+
+
+def features_of(settings: Settings, pools: Iterable[Pool]) -> tuple[Feature, ...]:
+    """Return what the settings make use of."""
+    kubernetes = settings.kubernetes
+    chosen: Mapping[Feature, bool] = {
+        Feature.PODS: True,
+        Feature.WATCH: True,
+        Feature.RIVALS: True,
+        Feature.PODGROUPS: True,
+        Feature.ELECTION: kubernetes.election is not Election.OFF,
+        Feature.EVENTS: kubernetes.events,
+        Feature.CONFIG_MAP: True,
+        Feature.DRA: any(_claims(pool) for pool in pools),
+    }
+    return tuple(feature for feature, is_chosen in chosen.items() if is_chosen)
+
+
+def _claims(pool: Pool) -> bool:
+    keys = pool.target.needs() if pool.target else ()
+    return any(key.resource.group == "resource.k8s.io" for key in keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Rights that are needed in one namespace."""
+
+    namespace: str
+    rules: tuple[Rule, ...]
+
+
+def needs_of(patient: Patient, pools: tuple[Pool, ...]) -> Need:
+    """Return the rights that the daemon needs beside its targets."""
+    rules = [rule for pool in pools if pool.target for rule in pool.target.rules()]
+    for feature in features_of(patient.settings, pools):
+        rules += rules_for(feature, *_names(patient, feature))
+    return Need(namespace=patient.namespace, rules=tuple(rules))
+
+
+def _names(patient: Patient, feature: Feature) -> tuple[str, ...]:
+    """Return the only objects that a feature is about; none if it is about all of a kind."""
+    names = {Feature.ELECTION: patient.lease, Feature.CONFIG_MAP: patient.config_map}
+    return (names[feature],) if feature in names else ()
+
+
+async def check_rights(patient: Patient) -> Sign:
+    """Ask the API server for each right."""
+    pools = await examined_pools(patient)
+    if not any(pool.target for pool in pools):
+        return skip("no target was found, whose kind decides which rights are needed")
+    need = needs_of(patient, pools)
+    api = patient.records.api
+    if patient.account and not await _may_ask(api, need.namespace):
+        return warn(
+            f"we may not ask for the rights of service account {patient.account}",
+            todo="ask somebody who may create subjectaccessreviews, or check with the daemon's own token"
+            " and --as-self",
+        )
+    lacking = await missing_of(api, need.rules, need.namespace, subject=_subject(patient.account))
+    return judge_rights(lacking, account=patient.account, namespace=need.namespace)
+
+
+async def check_proxy_rights(patient: Patient) -> Signs:
+    """Ask whether the daemon may reach Prometheus through the API server, where it is told to."""
+    service = patient.settings.prometheus.service
+    if not service:
+        return ()
+    where, _, rest = service.removeprefix("https:").partition("/")
+    rules = tuple(replace(rule, is_needed=True) for rule in rules_for(Feature.PROMETHEUS, rest))
+    if patient.account and not await _may_ask(patient.records.api, where):
+        return warn(f"we may not ask for the rights of service account {patient.account}")
+    lacking = await missing_of(patient.records.api, rules, where, subject=_subject(patient.account))
+    return judge_rights(lacking, account=patient.account, namespace=where)
+
+
+def judge_rights(lacking: tuple[Rule, ...], *, account: str, namespace: str) -> Sign:
+    """Say which rights are missing, and what that means."""
+    who = f"service account {account}" if account else "we ourselves"
+    if not lacking:
+        return ok(f"{who} may do all that the daemon does in namespace {namespace}")
+    yaml = missing_yaml(lacking).rstrip()
+    needed = [rule for rule in lacking if rule.is_needed]
+    todo = f"add to its Role in namespace {namespace}:\n{yaml}"
+    if needed:
+        names = listed(_in_words(rule) for rule in needed)
+        return fail(f"{who} may not: {names}", *_consequences(lacking), todo=todo)
+    names = listed(_in_words(rule) for rule in lacking)
+    return warn(f"{who} may not: {names}; Setpoint does without", *_consequences(lacking), todo=todo)
+
+
+def _in_words(rule: Rule) -> str:
+    return f"{', '.join(rule.verbs)} {rule.resource}"
+
+
+def _consequences(lacking: Iterable[Rule]) -> tuple[str, ...]:
+    resources = {(rule.group, rule.resource) for rule in lacking if not rule.is_needed}
+    return tuple(
+        f"without {feature.value.replace('_', ' ')}: {words}"
+        for feature, words in WITHOUT.items()
+        if any((rule.group, rule.resource) in resources for rule in rules_for(feature))
+        and feature not in {Feature.DGDR, Feature.WATCH, Feature.PROMETHEUS, Feature.DRA}
+    )
+
+
+async def check_excess(patient: Patient) -> Sign:
+    """Read the Roles that are bound to the daemon's account, and compare them with what it needs."""
+    if not patient.account:
+        return skip("our own Roles are not judged, only those of a service account")
+    pools = await examined_pools(patient)
+    if not any(pool.target for pool in pools):
+        return skip("no target was found, whose kind decides which rights are needed")
+    need = needs_of(patient, pools)
+    granted = await _granted(patient)
+    found = tuple((role, excess) for role, rules in granted.items() for excess in unneeded(rules, need.rules))
+    if not granted:
+        return warn(
+            f"no Role is bound to service account {patient.account} itself",
+            todo="apply deploy/ (docs/deploying.md), or name the account: --service-account NAMESPACE:NAME",
+        )
+    return judge_excess(patient.account, tuple(granted), found)
+
+
+def judge_excess(account: str, roles: tuple[str, ...], found: tuple[tuple[str, Excess], ...]) -> Sign:
+    """Say what is granted without need."""
+    if not found:
+        return ok(f"nothing beyond what is needed is granted to service account {account} ({listed(roles)})")
+    lines = [f"{role}: {excess}" for role, excess in found]
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return warn(
+        f"service account {account} is granted more than the daemon needs",
+        *lines[:_SHOWN],
+        *more,
+        todo="take these out of its Roles: whoever takes over the daemon has them, too",
+    )
+
+
+async def _granted(patient: Patient) -> dict[str, tuple[Json, ...]]:
+    """Return the rules of each Role and ClusterRole that is bound to the account."""
+    bindings = [
+        (binding, patient.namespace)
+        for binding in await patient.records.listed(f"{_RBAC}/namespaces/{patient.namespace}/rolebindings")
+    ]
+    try:
+        bindings += [(one, "") for one in await patient.records.listed(f"{_RBAC}/clusterrolebindings")]
+    except ApiError as error:
+        if not error.is_forbidden:
+            raise
+    found: dict[str, tuple[Json, ...]] = {}
+    for binding, namespace in bindings:
+        if _is_bound(binding, patient.account):
+            kind, name = text(binding, "roleRef", "kind"), text(binding, "roleRef", "name")
+            where = namespace if kind == "Role" else ""
+            scope = f"/namespaces/{where}" if where else ""
+            role = await patient.records.maybe(f"{_RBAC}{scope}/{kind.lower()}s/{name}")
+            found[f"{kind} {name}"] = tuple(items(role or {}, "rules"))
+    return found
+
+
+def _is_bound(binding: Json, account: str) -> bool:
+    namespace, _, name = account.partition(":")
+    return any(
+        text(subject, "kind") == "ServiceAccount"
+        and text(subject, "name") == name
+        and (text(subject, "namespace") or text(binding, "metadata", "namespace")) == namespace
+        for subject in items(binding, "subjects")
+    )
+
+
+def _subject(account: str) -> str:
+    return f"system:serviceaccount:{account}" if account else ""
+
+
+async def _may_ask(api: Api, namespace: str) -> bool:
+    """Tell whether we may ask for the rights of others."""
+    attributes = {"namespace": namespace, "verb": "get", "resource": "pods"}
+    spec = {"user": "system:anonymous", "resourceAttributes": attributes}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    try:
+        await api.post(_REVIEWS, body)
+    except ApiError as error:
+        if error.is_forbidden:
+            return False
+        raise
+    return True
