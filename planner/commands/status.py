@@ -121,7 +121,7 @@ def _pools(status: Status) -> Iterator[str]:
 
 def _remarks(name: str, state: PoolState) -> Iterator[str]:
     if state.hold is not None:
-        yield f"{name} is left alone, {state.hold.kind.replace('_', ' ')}: {state.hold.why}"
+        yield f"{name} is left alone: {state.hold.why}"
     if state.why_failing:
         yield f"{name} fails: {state.why_failing}"
 

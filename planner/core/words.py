@@ -131,13 +131,10 @@ def _unschedulable(_reason: Reason, n: Numbers) -> str:
     )
 
 
-def _left_alone(text: str) -> Callable[[Reason, Numbers], str]:
-    def words(reason: Reason, n: Numbers) -> str:
-        stay = _count(n["replicas"], "stays", "stay")
-        counts = f"{stay}" if n["wanted"] == n["replicas"] else f"{n['wanted']:.0f} wanted, {stay}"
-        return f"{text.format(detail=reason.detail)}; {counts}"
-
-    return words
+def _left_alone(reason: Reason, n: Numbers) -> str:
+    stay = _count(n["replicas"], "stays", "stay")
+    counts = stay if n["wanted"] == n["replicas"] else f"{n['wanted']:.0f} wanted, {stay}"
+    return f"left alone: {reason.detail}; {counts}"
 
 
 def _changed(text: str) -> Callable[[Reason, Numbers], str]:
@@ -205,9 +202,9 @@ _WORDS: Mapping[ReasonCode, Callable[[Reason, Numbers], str]] = {
     ReasonCode.TARGET_MINIMUM: _changed("the target itself has a minimum of {minimum:.0f}"),
     ReasonCode.TARGET_MAXIMUM: _changed("the target itself has a maximum of {maximum:.0f}"),
     ReasonCode.UNSCHEDULABLE: _unschedulable,
-    ReasonCode.PAUSED: _left_alone("paused ({detail})"),
-    ReasonCode.ROLLING_OUT: _left_alone("rolling out ({detail}), so it is left alone until that is over"),
-    ReasonCode.RIVAL: _left_alone("somebody else scales it ({detail}), so Setpoint does not"),
+    ReasonCode.PAUSED: _left_alone,
+    ReasonCode.ROLLING_OUT: _left_alone,
+    ReasonCode.RIVAL: _left_alone,
     ReasonCode.BUDGET: _changed("{asked_gpus:.0f} GPUs would exceed the budget of {budget_gpus:.0f}"),
     ReasonCode.BUDGET_WAIT: _changed(
         "the rest waits for GPUs that engines on their way out still hold (budget {budget_gpus:.0f}, "

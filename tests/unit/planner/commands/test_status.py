@@ -113,7 +113,7 @@ def test_targets_holds_and_engines_that_fail_are_shown(board: StatusBoard, morni
     assert row(shown, "pool")[:2] == ["pool", "target"]
     assert row(shown, "prefill")[:9] == ["prefill", "deployment", "prefill", "4", "3", "2", "0", "0", "2"]
     assert row(shown, "decode")[:2] == ["decode", "-"]
-    assert "prefill is left alone, rolling out: 1 of 4 is new" in shown
+    assert "prefill is left alone: 1 of 4 is new" in shown
     assert "prefill fails: 2 wait for GPUs that nobody has" in shown
     assert "scaling for" not in shown
 

@@ -82,7 +82,7 @@ def test_a_quiet_look_says_that_a_pool_is_paused() -> None:
 
     decision = daemon.look(19.0, fleet(prefill=paused(2), decode=1), plan=20.0)
 
-    assert say(decision, ReasonCode.PAUSED) == "prefill: paused (by an annotation); 2 stay"
+    assert say(decision, ReasonCode.PAUSED) == "prefill: left alone: by an annotation; 2 stay"
     assert [p.bound_by for p in decision.pools] == [ReasonCode.PAUSED, ReasonCode.QUIET]
 
 

@@ -137,20 +137,24 @@ def held_by(kind: HoldKind, why: str) -> Decision:
 
 
 def paused() -> Decision:
-    return held_by(HoldKind.PAUSED, "deployment prefill says setpoint.dev/paused: Ada upgrades")
+    return held_by(HoldKind.PAUSED, "paused by the annotation setpoint.dev/paused: Ada upgrades")
 
 
 def paused_content() -> Decision:
-    prefill = PoolState(desired=2, ready=2, hold=PoolHold(kind=HoldKind.PAUSED, why="by an annotation"))
+    prefill = PoolState(
+        desired=2,
+        ready=2,
+        hold=PoolHold(kind=HoldKind.PAUSED, why="paused by the annotation setpoint.dev/paused-prefill"),
+    )
     return simple().tick(19.0, fleet(prefill=prefill, decode=1))
 
 
 def rolling_out() -> Decision:
-    return held_by(HoldKind.ROLLING_OUT, "2 of 4 replicas have the new template")
+    return held_by(HoldKind.ROLLING_OUT, "deployment prefill rolls out: 2 of 4 pods are new")
 
 
 def rival() -> Decision:
-    return held_by(HoldKind.RIVAL, "HorizontalPodAutoscaler prefill has the same target")
+    return held_by(HoldKind.RIVAL, "somebody else scales it, too: horizontalpodautoscaler prefill")
 
 
 def target_minimum() -> Decision:
@@ -311,21 +315,24 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
     ),
     (ReasonCode.PAUSED, ""): (
         paused,
-        "prefill: paused (deployment prefill says setpoint.dev/paused: Ada upgrades); 10 wanted, 4 stay",
+        (
+            "prefill: left alone: paused by the annotation setpoint.dev/paused: Ada upgrades; 10 wanted, "
+            "4 stay"
+        ),
     ),
-    (ReasonCode.PAUSED, "content"): (paused_content, "prefill: paused (by an annotation); 2 stay"),
+    (ReasonCode.PAUSED, "content"): (
+        paused_content,
+        "prefill: left alone: paused by the annotation setpoint.dev/paused-prefill; 2 stay",
+    ),
     (ReasonCode.ROLLING_OUT, ""): (
         rolling_out,
-        (
-            "prefill: rolling out (2 of 4 replicas have the new template), so it is left alone until that is "
-            "over; 10 wanted, 4 stay"
-        ),
+        "prefill: left alone: deployment prefill rolls out: 2 of 4 pods are new; 10 wanted, 4 stay",
     ),
     (ReasonCode.RIVAL, ""): (
         rival,
         (
-            "prefill: somebody else scales it (HorizontalPodAutoscaler prefill has the same target), so "
-            "Setpoint does not; 10 wanted, 4 stay"
+            "prefill: left alone: somebody else scales it, too: horizontalpodautoscaler prefill; 10 wanted, "
+            "4 stay"
         ),
     ),
     (ReasonCode.TARGET_MINIMUM, ""): (
