@@ -17,7 +17,7 @@ import typer
 
 from config.errors import ConfigError, SetpointError
 from config.process import keep_small, open_standard_streams
-from planner.commands import check_flags, forecast_flags
+from planner.commands import check_flags, dgd_flags, forecast_flags
 from planner.commands.examples import epilog
 from planner.commands.flags import (
     FLAGS,
@@ -34,6 +34,7 @@ from planner.commands.values import number, whole
 
 if TYPE_CHECKING:
     from planner.commands.config import Answer
+    from planner.commands.dgd import Answer as Prepared
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _WIDTH = {"max_content_width": 100, "help_option_names": ["--help", "-h"]}
@@ -152,9 +153,18 @@ def _top(
     epilog=epilog("run"),
 )
 @takes_settings(FLAGS)
-def _run(given: Given) -> int:
-    loaded = _lazily("loading", "load_given")(given)
-    return _code(_lazily("run", "run_daemon")(loaded))
+def _run(
+    given: Given,
+    *,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- ARGUMENTS]", help="Arguments of Dynamo's planner, as they are.", show_default=False
+        ),
+    ] = None,
+) -> int:
+    loaded = _lazily("loading", "load_to_run")(given, words or ())
+    return OK if loaded is None else _code(_lazily("run", "run_daemon")(loaded))
 
 
 @app.command(
@@ -284,6 +294,19 @@ def _check(given: Given, asked: check_flags.Asked) -> int:
     text, code = cast("tuple[str, int]", _lazily("check", "show_check")(given, asked))
     _print(text)
     return code
+
+
+@app.command(
+    "dgd",
+    help="Make a deployment of Dynamo's ready for Setpoint: show what changes, and apply it.",
+    epilog=epilog("dgd"),
+)
+@dgd_flags.takes_asked
+def _dgd(asked: dgd_flags.Asked) -> int:
+    answered = cast("Prepared", _lazily("dgd", "answer")(asked))
+    for line in answered.told:
+        typer.echo(line, err=True)
+    return _print(answered.text)
 
 
 @app.command(

@@ -108,8 +108,7 @@ async def connected(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Api
     client = KubeClient(api_options_of(settings), clock)
     try:
         access = await client.open()
-        own = settings.kubernetes.namespace or settings.dynamo.kubernetes_namespace
-        yield client, own or access.namespace
+        yield client, access.namespace
     finally:
         await client.close()
 

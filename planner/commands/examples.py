@@ -14,6 +14,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint run --profile profiles/h100 --ttft 300ms --itl 30ms --budget 16",
         "setpoint run -c setpoint.yaml --actuate --set pools.decode.max_step_down=1",
         "setpoint run --dgdr deploy.yaml --profile profiles/h100",
+        "setpoint run --dgdr llm/qwen-sla --actuate",
+        "setpoint run --profile profiles/h100 -- --adjustment-interval=60 --ttft=300 --itl=30",
     ),
     "demo": (
         "setpoint demo",
@@ -46,6 +48,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "setpoint check -c setpoint.yaml",
         "setpoint check -c setpoint.yaml --probe --frontend http://127.0.0.1:8000",
         "setpoint check -c setpoint.yaml --service-account llm:setpoint -o json",
+    ),
+    "dgd": (
+        "setpoint dgd prepare deploy.yaml --image registry.example/setpoint:1.0 > prepared.yaml",
+        "setpoint dgd prepare deploy.yaml --image registry.example/setpoint:1.0 --diff",
+        "setpoint dgd prepare deploy.yaml --planner standalone --trust-remote-code --diff",
+        "setpoint dgd prepare llm/qwen-sla --image registry.example/setpoint:1.0 --apply --wait",
     ),
     "status": (
         "setpoint status",

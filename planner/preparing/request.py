@@ -4,7 +4,7 @@ v1alpha1 tells a `state`, v1beta1 a `phase`. What the profiler generated is in t
 newer operators, or in the ConfigMap `dgdr-output-NAME`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from config.dynamo.nodes import Source
@@ -15,6 +15,7 @@ from planner.preparing.graph import is_graph
 from planner.preparing.text import Tree, trees
 
 PLURAL = "dynamographdeploymentrequests"
+_KIND = "DynamoGraphDeploymentRequest"
 LABEL = "dgdr.nvidia.com/name"
 GENERATED = "nvidia.com/generated-dgd-spec"
 _FAILED = frozenset({"Failed", "DeploymentDeleted"})
@@ -134,6 +135,25 @@ def generated_of(request: Json, output: Json) -> tuple[Tree, ...]:
         if any(is_graph(one) for one in objects):
             return objects
     return ()
+
+
+def generated_in(objects: Sequence[Tree]) -> tuple[Tree, ...]:
+    """Return the objects of a file; of a request or of a profiler's ConfigMap, what was generated.
+
+    Raises:
+        Malformed: If a request does not have the shape of its kind.
+        ConfigError: If what was generated is no YAML.
+    """
+    if any(is_graph(one) for one in objects):
+        return tuple(objects)
+    for one in objects:
+        kind = one.get("kind")
+        found = (
+            generated_of(one, {}) if kind == _KIND else generated_of({}, one) if kind == "ConfigMap" else ()
+        )
+        if found:
+            return found
+    return tuple(objects)
 
 
 def _generated(request: Json, output: Json) -> Iterator[tuple[Tree, ...]]:
