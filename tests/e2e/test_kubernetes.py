@@ -1,0 +1,163 @@
+"""`setpoint run` with `actuator: kubernetes` between a real Prometheus and a real API server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from connectors.kubernetes.api import Json
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.crds import DGD, DGDSA
+from tests.cluster.kubelet import Kubelet, Real
+from tests.e2e.frontend import Frontend, Load
+from tests.e2e.scene import HIGH, LOW, Scene, planned
+from tests.e2e.servers import CLOCK, SCRIPT, Etcd, Prometheus, Setpoint, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+DEPLOYMENTS: dict[str, object] = {
+    "kubernetes__prefill": "deployment/prefill",
+    "kubernetes__decode": "deployment/decode",
+}
+GRAPH: dict[str, object] = {"dynamo__graph_deployment": "llm"}
+_GRAPHS = "/apis/nvidia.com/v1beta1/namespaces/{}/dynamographdeployments/llm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A deployment in a namespace of its own, and what plays its controllers."""
+
+    scene: Scene
+    plane: ControlPlane
+    namespace: str
+    kubelet: Kubelet
+
+    def settings(self, **others: object) -> dict[str, object]:
+        token = self.plane.token
+        kubeconfig = self.plane.kubeconfig(token, namespace=self.namespace, folder=self.scene.setpoint.folder)
+        return {
+            "actuator": "kubernetes",
+            "kubernetes__kubeconfig": str(kubeconfig),
+            "kubernetes__lease_duration": "3s",
+            "kubernetes__allow_rivals": True,
+            "journal__path": str(self.scene.setpoint.journal),
+            **others,
+        }
+
+    async def start(self, load: Load, **others: object) -> None:
+        self.scene.frontend.carry(load)
+        await self.scene.prometheus.start(self.scene.frontend.target)
+        file = self.scene.write_settings(**self.settings(**others))
+        await self.scene.setpoint.start("--config", str(file))
+
+    async def settled(self, load: Load, counts: "Callable[[], tuple[int, int]]") -> None:
+        wanted = planned(self.scene.policy(), load)
+
+        async def is_so() -> bool:
+            return counts() == wanted
+
+        await until(is_so, f"{wanted} on the cluster; {self.scene.setpoint.log[-3000:]}")
+
+    def deployments(self) -> tuple[int, int]:
+        prefill, decode = (
+            self.plane.admin.get(self.kubelet.path("apps/v1", "deployments", name))["spec"]["replicas"]
+            for name in ("prefill", "decode")
+        )
+        return prefill, decode
+
+    def graph(self) -> tuple[int, int]:
+        components: list[Json] = self.plane.admin.get(_GRAPHS.format(self.namespace))["spec"]["components"]
+        return components[1]["replicas"], components[2]["replicas"]
+
+    def writes(self) -> list[Json]:
+        """Return what was written into the namespace by the daemon, in order: scaling only, no dry runs."""
+        return [
+            entry
+            for entry in self.plane.audit(verbs=("patch",))
+            if entry["objectRef"].get("namespace") == self.namespace
+            and entry["objectRef"]["resource"] in {"deployments", "dynamographdeployments"}
+            and "fieldManager=setpoint" in entry["requestURI"]
+            and "dryRun" not in entry["requestURI"]
+        ]
+
+
+@asynccontextmanager
+async def playing(bring: Callable[[], None]) -> AsyncIterator[None]:
+    """Bring what exists to what is asked for, all the time."""
+
+    async def play() -> None:
+        while True:
+            bring()
+            await CLOCK.sleep(0.3)
+
+    task = asyncio.create_task(play())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+
+@pytest.fixture
+async def stage(
+    shared_dir: Path, tmp_path: Path, control_plane: ControlPlane, program: Callable[[str, str], str]
+) -> AsyncIterator[Stage]:
+    namespace = control_plane.admin.namespace("run")
+    scene = Scene(
+        shared=shared_dir,
+        frontend=Frontend(),
+        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
+        etcd=Etcd(tmp_path, program("etcd", "etcd-server")),
+        setpoint=Setpoint(tmp_path, SCRIPT),
+    )
+    async with AsyncExitStack() as stack:
+        for end in (scene.frontend.stop, scene.prometheus.kill, scene.setpoint.kill):
+            stack.push_async_callback(end)
+        await scene.frontend.start()
+        kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+        yield Stage(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
+
+
+async def test_deployments_are_scaled_up_and_down(stage: Stage) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    async with playing(stage.kubelet.settle_deployments):
+        await stage.start(LOW, **DEPLOYMENTS)
+        await stage.settled(LOW, stage.deployments)
+        stage.scene.frontend.carry(HIGH)
+        await stage.settled(HIGH, stage.deployments)
+        stage.scene.frontend.carry(LOW)
+        await stage.settled(LOW, stage.deployments)
+
+    assert await stage.scene.setpoint.terminate() == 0, stage.scene.setpoint.log
+    assert {entry["objectRef"]["subresource"] for entry in stage.writes()} == {"scale"}
+
+
+async def test_a_graph_deployment_is_scaled_up_and_down(stage: Stage) -> None:
+    for definition in (DGD, DGDSA):
+        stage.plane.admin.crd(definition)
+    stage.kubelet.graph("llm", prefill=1, decode=2)
+    async with playing(lambda: stage.kubelet.settle_graph("llm")):
+        await stage.start(LOW, **GRAPH)
+        await stage.settled(LOW, stage.graph)
+        stage.scene.frontend.carry(HIGH)
+        await stage.settled(HIGH, stage.graph)
+        stage.scene.frontend.carry(LOW)
+        await stage.settled(LOW, stage.graph)
+
+    assert await stage.scene.setpoint.terminate() == 0, stage.scene.setpoint.log
+
+
+async def test_a_fleet_that_fits_is_adopted_without_a_write(stage: Stage) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+
+    await stage.start(LOW, **DEPLOYMENTS)
+    await stage.scene.setpoint.ticks(4)
+
+    assert stage.writes() == []
