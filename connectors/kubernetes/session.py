@@ -53,12 +53,15 @@ class Session:
         Raises:
             ApiError: If the connections were closed meanwhile; whatever aiohttp raises passes.
         """
+        from yarl import URL
+
         if self.rest.pool_manager.closed:
             raise ApiError("the connection to the API server was closed by us", status=0)
         known = {"Authorization": self.authorization} if self.authorization else {}
         response: aiohttp.ClientResponse = await self.rest.pool_manager.request(
             method,
-            f"{self.access.server}{path}{'?' if query else ''}{query}",
+            # Path and query are quoted already.
+            URL(f"{self.access.server}{path}{'?' if query else ''}{query}", encoded=True),
             data=content,
             headers={"User-Agent": "setpoint", **headers, **known},
             proxy=self.rest.proxy or None,
