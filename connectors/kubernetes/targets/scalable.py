@@ -6,11 +6,12 @@ The rest is read from where most kinds have it, and left open where this one doe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
-from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.discovery import discover, find_one
 from connectors.kubernetes.gpus import engine_gpus
@@ -145,7 +146,29 @@ async def build(reference: Reference, api: Api) -> Target:
     parent = ObjectKey(resource=found.resource, namespace=reference.namespace, name=name)
     pods = pods_of(await api.get(parent.path))
     claims = await claim_keys(api, [spec for spec, _ in pods], namespace=reference.namespace)
-    return Scalable(role=reference.role, parent=parent, claims=claims)
+    target = Scalable(role=reference.role, parent=parent, claims=claims)
+    await _check_scale(api, target.scale, reference)
+    return target
+
+
+async def _check_scale(api: Api, scale: ObjectKey, reference: Reference) -> None:
+    """Read the scale once: a server that finds no count in the object answers 500, again and again."""
+    try:
+        await api.get(scale.path)
+    except ApiError as error:
+        if error.is_forbidden:  # the object itself may say the replicas
+            return
+        if error.status != HTTPStatus.INTERNAL_SERVER_ERROR or "replicas" not in str(error):
+            raise
+        problem = f"the scale of {named(reference)} cannot be read, since its replicas are not set: {error}"
+        raise ConfigError(problem, key=reference.key, hint=_set_once(scale)) from error
+
+
+def _set_once(key: ObjectKey) -> str:
+    return (
+        f"set it once: kubectl patch {key.resource.plural}.{key.resource.group} {key.name}"
+        f' --type=merge -p \'{{"spec":{{"replicas":1}}}}\''
+    )
 
 
 def pods_of(item: Json) -> Pods:
