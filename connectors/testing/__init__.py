@@ -9,6 +9,7 @@ from connectors.testing.actuator import ActuatorConformance, ActuatorFactory, Ac
 from connectors.testing.checks import Check, ConformanceError, nothing, run_checks
 from connectors.testing.fakes import FakeActuator, FakeMetricsSource
 from connectors.testing.source import MetricsSourceConformance, MetricsSourceFactory, MetricsSourceHarness
+from connectors.testing.target import TargetConformance, TargetFactory, TargetHarness
 
 __all__ = [
     "ActuatorConformance",
@@ -21,6 +22,9 @@ __all__ = [
     "MetricsSourceConformance",
     "MetricsSourceFactory",
     "MetricsSourceHarness",
+    "TargetConformance",
+    "TargetFactory",
+    "TargetHarness",
     "nothing",
     "run_checks",
 ]

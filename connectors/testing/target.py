@@ -185,8 +185,8 @@ class TargetConformance:
         async with self._factory() as harness:
             opened = await _open(harness)
             before = copy.deepcopy(dict(opened.objects))
-            first = (opened.view(), opened.target.write(opened.objects, harness.desired))
-            second = (opened.view(), opened.target.write(opened.objects, harness.desired))
+            first = (opened.view(), opened.target.write(opened.objects, harness.desired + 1))
+            second = (opened.view(), opened.target.write(opened.objects, harness.desired + 1))
 
             require(dict(opened.objects) == before, "the objects that were handed over were changed")
             require(first == second, f"the same objects gave {first} and then {second}")
