@@ -17,6 +17,7 @@ import pytest
 from config.sources import process_environment
 from tests.integration.errors import startup
 from tests.integration.errors.answers import answers
+from tests.integration.errors.cluster import cluster
 from tests.integration.errors.gateway import etcd
 from tests.integration.errors.hook import webhook
 from tests.integration.errors.manifests import manifests
@@ -105,6 +106,11 @@ async def _while_running(folder: Path) -> list[Section]:
         Section(title="Scraped metrics pages", intro=_TICK, rows=await pages()),
         Section(title="Answers of etcd", intro=_TICK, rows=await etcd()),
         Section(title="Answers of a webhook", intro=_TICK, rows=await webhook()),
+        Section(
+            title="What a cluster says of a pool",
+            intro=f"{_TICK} The load triples at the same time.",
+            rows=cluster(),
+        ),
         Section(title="The running daemon", intro=_TICK, rows=await running(folder / "daemons")),
     ]
 
