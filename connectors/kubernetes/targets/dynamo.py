@@ -130,7 +130,8 @@ class GraphService:
         whole = replace(self.adapter, subresource="")
         patch = to_patch(whole, f"set the replicas of {self.part} through its adapter", subresource="scale")
         read = replace(patch, verbs=("get",), why=f"read what {whole} asks for", is_needed=False)
-        return (read, replace(patch, is_needed=self.is_adapted))
+        follow = to_read(whole, f"see who changed {whole}", is_needed=False)
+        return (read, *follow, replace(patch, is_needed=self.is_adapted))
 
 
 async def build(reference: Reference, api: Api) -> Target:
