@@ -176,7 +176,7 @@ class ControlPlane:
         for line in (self.folder / "audit.log").read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError):  # the last line may be half written
                 entry: Json = json.loads(line)
-                if (not verbs or entry["verb"] in verbs) and user in entry["user"]["username"]:
+                if (not verbs or entry["verb"] in verbs) and user in entry["user"].get("username", ""):
                     yield entry
 
     def _start_etcd(self) -> None:
