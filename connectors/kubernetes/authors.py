@@ -25,10 +25,20 @@ def author_of(item: Json) -> str:
         ...     {"manager": "operator", "time": "2026-01-03T00:00:00Z", "subresource": "status"}]}})
         'kubectl'
     """
-    entries = [one for one in items(item, "metadata", "managedFields") if one.get("subresource") != "status"]
+    entries = _entries(item)
     owners = [one for one in entries if _owns_replicas(member(one, "fieldsV1"))] or entries
     newest = max(owners, key=lambda one: text(one, "time"), default={})
     return text(newest, "manager")
+
+
+def owners_of_replicas(item: Json) -> tuple[str, ...]:
+    """Return everybody whom the API server remembers as a writer of replicas in an object."""
+    owners = (text(one, "manager") for one in _entries(item) if _owns_replicas(member(one, "fieldsV1")))
+    return tuple(dict.fromkeys(owner for owner in owners if owner))
+
+
+def _entries(item: Json) -> list[Json]:
+    return [one for one in items(item, "metadata", "managedFields") if one.get("subresource") != "status"]
 
 
 def _owns_replicas(fields: Json) -> bool:

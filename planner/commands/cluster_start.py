@@ -4,12 +4,16 @@ The targets, a dry run of writing to each what it has already, who else scales t
 not reach. Another autoscaler on a target ends the start; everything else is said and waited for.
 """
 
+from collections.abc import Mapping
+
 from config.clock import Clock
 from config.errors import ConfigError, ObservationError, Refused
 from config.settings import Settings
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
+from connectors.kubernetes.authors import owners_of_replicas
 from connectors.kubernetes.pool import Look, name_of_target
 from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, rules_for
+from connectors.kubernetes.rivals import repositories_among
 from planner.commands.cluster import Cluster, connect_cluster, owned_name
 from planner.serving.log import get_logger
 
@@ -53,6 +57,7 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
             ready=state.ready,
             gpus_per_engine=state.gpus_per_engine,
         )
+    _tell_repositories(looks)
     if not settings.kubernetes.allow_rivals:
         for name, look in looks.items():
             await _refuse_rivals(cluster, name, look)
@@ -70,6 +75,17 @@ async def _refuse_rivals(cluster: Cluster, name: str, look: Look) -> None:
             key="kubernetes.allow_rivals",
             hint="remove what does, or set it to true to scale all the same",
         )
+
+
+def _tell_repositories(looks: Mapping[str, Look]) -> None:
+    """Say who will undo scaling at the next run: what keeps an object as a repository has it."""
+    parents = {look.target.parent: look.objects.get(look.target.parent, {}) for look in looks.values()}
+    for key, item in parents.items():
+        for manager in repositories_among(owners_of_replicas(item)):
+            get_logger().warning(
+                f"{manager} has written the replicas of {key} and may do so again: remove replicas from what"
+                f" it applies, or let it ignore that difference"
+            )
 
 
 async def _try_write(api: Api, name: str, look: Look) -> None:

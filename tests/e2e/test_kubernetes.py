@@ -1,15 +1,17 @@
 """`setpoint run` with `actuator: kubernetes` between a real Prometheus and a real API server."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from connectors.kubernetes.api import Json
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import ControlPlane, unpacked
 from tests.cluster.crds import DGD, DGDSA
 from tests.cluster.kubelet import Kubelet, Real
 from tests.e2e.frontend import Frontend, Load
@@ -42,7 +44,6 @@ class Stage:
             "actuator": "kubernetes",
             "kubernetes__kubeconfig": str(kubeconfig),
             "kubernetes__lease_duration": "3s",
-            "kubernetes__allow_rivals": True,
             "journal__path": str(self.scene.setpoint.journal),
             **others,
         }
@@ -161,3 +162,116 @@ async def test_a_fleet_that_fits_is_adopted_without_a_write(stage: Stage) -> Non
     await stage.scene.setpoint.ticks(4)
 
     assert stage.writes() == []
+
+
+def hpa(stage: Stage) -> None:
+    path = f"/apis/autoscaling/v1/namespaces/{stage.namespace}/horizontalpodautoscalers"
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "decode"}
+    spec = {"scaleTargetRef": reference, "maxReplicas": 5}
+    stage.plane.admin.ask("POST", path, {"metadata": {"name": "cpu"}, "spec": spec})
+
+
+async def test_another_autoscaler_on_a_target_ends_the_start(stage: Stage) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    hpa(stage)
+    file = stage.scene.write_settings(**stage.settings(**DEPLOYMENTS))
+
+    process = await asyncio.create_subprocess_exec(
+        SCRIPT, "run", "--config", str(file), stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(30.0):
+        _, said = await process.communicate()
+
+    words = said.decode()
+    assert process.returncode == 2, words
+    assert "the HorizontalPodAutoscaler cpu scales deployment decode" in words
+    assert "kubernetes.allow_rivals" in words
+    assert "Unclosed" not in words
+
+
+async def test_a_cluster_that_does_not_answer_is_waited_for(stage: Stage, shared_dir: Path) -> None:
+    plane = ControlPlane(unpacked(shared_dir))
+    try:
+        plane.start()
+        namespace = plane.admin.namespace("late")
+        kubelet = Kubelet(cluster=Real(plane.admin), namespace=namespace)
+        kubelet.deployment("prefill", replicas=1)
+        kubelet.deployment("decode", replicas=1)
+        plane.kill_api()
+        late = Stage(scene=stage.scene, plane=plane, namespace=namespace, kubelet=kubelet)
+
+        await late.start(HIGH, kubernetes__timeout="1s", kubernetes__retries=0, **DEPLOYMENTS)
+        await late.scene.setpoint.ticks(2)
+        held = late.scene.setpoint.steps()[-1].decision
+        plane.start_api()
+        await late.settled(HIGH, late.deployments)
+
+        assert held.is_hold
+        assert "it is waited for" in late.scene.setpoint.log
+    finally:
+        plane.stop()
+
+
+@asynccontextmanager
+async def second(stage: Stage, folder: Path) -> AsyncIterator[Stage]:
+    """Give another daemon of the same deployment."""
+    folder.mkdir()
+    setpoint = Setpoint(folder, SCRIPT)
+    try:
+        yield replace(stage, scene=replace(stage.scene, setpoint=setpoint))
+    finally:
+        await setpoint.kill()
+
+
+async def run_beside(stage: Stage) -> None:
+    """Start the other daemon, where Prometheus runs already."""
+    file = stage.scene.write_settings(**stage.settings(**DEPLOYMENTS))
+    await stage.scene.setpoint.start("--config", str(file))
+    await stage.scene.setpoint.ticks(2)
+
+
+async def test_the_other_daemon_takes_over_from_one_that_was_killed_and_changes_nothing(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    async with second(stage, tmp_path / "b") as other:
+        await stage.start(LOW, **DEPLOYMENTS)
+        await run_beside(other)
+
+        await stage.scene.setpoint.kill()
+        took_s = await until(lambda: leads(other), "the other one leads")
+        adopted = stage.writes()
+        stage.scene.frontend.carry(HIGH)
+        async with playing(stage.kubelet.settle_deployments):
+            await other.settled(HIGH, stage.deployments)
+
+    assert took_s < 15.0
+    assert adopted == []
+
+
+async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    async with second(stage, tmp_path / "b") as other, playing(stage.kubelet.settle_deployments):
+        await stage.start(LOW, **DEPLOYMENTS)
+        await run_beside(other)
+
+        os.kill(stage.scene.setpoint.pid, signal.SIGSTOP)
+        await until(lambda: leads(other), "the other one leads")
+        stage.scene.frontend.carry(HIGH)
+        await other.settled(HIGH, stage.deployments)
+        written = len(stage.writes())
+        os.kill(stage.scene.setpoint.pid, signal.SIGCONT)
+        await stage.scene.setpoint.ticks(3)
+
+        late = stage.writes()[written:]
+        assert [entry["responseStatus"]["code"] for entry in late] in ([], [409])
+        assert stage.deployments() == planned(stage.scene.policy(), HIGH)
+
+
+async def leads(stage: Stage) -> bool:
+    return "leads by the Lease" in stage.scene.setpoint.log
