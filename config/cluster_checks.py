@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from config.catalog import value_of
+from config.errors import ConfigError
 from config.kubernetes import KubernetesSettings
 from config.problems import Origin, OriginKind, Problem
 from config.sections import ActuatorKind
+from config.services import not_carried, parse_service
 from config.settings import Settings
 from config.units import quoted
 
@@ -14,9 +16,6 @@ _KEYS = ("kubernetes.prefill", "kubernetes.decode")
 _EXAMPLES = {"kubernetes.prefill": "deployment/vllm-prefill", "kubernetes.decode": "deployment/vllm-decode"}
 # Only the shape; what a kind is called and what stands inside it, its target knows.
 _TARGET = re.compile(r"[A-Za-z][\w.-]*(/[a-z0-9][a-z0-9.-]*|\?[^\s:=]+=[^\s:]*)(:[\w.-]+)?")
-_SERVICE = re.compile(r"(https:)?[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*:[a-z0-9][a-z0-9-]*")
-# The API server's proxy takes no credentials for what is behind it, and knows no address.
-_UNPROXIED = ("prometheus.token", "prometheus.token_file", "prometheus.username")
 _OURS = frozenset({OriginKind.FLAG, OriginKind.ENV, OriginKind.FILE})
 
 
@@ -85,13 +84,11 @@ def _is_needed(settings: Settings) -> bool:
 
 
 def _service(service: str, settings: Settings, origins: Mapping[str, Origin]) -> Iterator[Problem]:
-    if not _SERVICE.fullmatch(service.strip()):
-        yield Problem(
-            key="prometheus.service",
-            problem=f"'{quoted(service)}' is not a service with its namespace and port",
-            hint="write for example monitoring/prometheus-operated:9090, with https: before it for TLS",
-        )
-    set_keys = [key for key in _UNPROXIED if value_of(settings, key) is not None]
+    try:
+        parse_service(service)
+    except ConfigError as error:
+        yield Problem(key=error.key, problem=error.problem, hint=error.hint)
+    set_keys = list(not_carried(settings.prometheus))
     if "prometheus.url" in origins and origins["prometheus.url"].kind in _OURS:
         set_keys.append("prometheus.url")
     for key in set_keys:

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from config.errors import ConfigError
-from config.problems import Problem
 from config.sections import PrometheusSettings
+from config.units import quoted
 
-_KEY = "prometheus.service"
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SERVICE = re.compile(
-    rf"((?P<scheme>https?):)?(?P<namespace>{_LABEL})/(?P<name>{_LABEL}):(?P<port>{_LABEL})(?P<prefix>(/[\w.~-]+)*)/?"
+    rf"(?P<tls>https:)?(?P<namespace>{_LABEL})/(?P<name>{_LABEL}):(?P<port>{_LABEL})(?P<prefix>(/[\w.~-]+)*)/?"
 )
-_HINT = "write namespace/name:port, or https:namespace/name:port for TLS behind it"
+_HINT = "write for example monitoring/prometheus-operated:9090, with https: before it for TLS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,43 +58,26 @@ def parse_service(text: str) -> Service:
         >>> parse_service("https:monitoring/mimir:web/prometheus").url
         'https://mimir.monitoring.svc/prometheus'
     """
-    match = _SERVICE.fullmatch(text)
+    match = _SERVICE.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"{text!r} does not name a service and its port", key=_KEY, hint=_HINT)
+        problem = f"'{quoted(text)}' is not a service with its namespace and port"
+        raise ConfigError(problem, key="prometheus.service", hint=_HINT)
     return Service(
         namespace=match["namespace"],
         name=match["name"],
         port=match["port"],
-        is_tls=match["scheme"] == "https",
+        is_tls=match["tls"] is not None,
         prefix=match["prefix"],
     )
 
 
-def service_problems(asked: PrometheusSettings) -> Iterator[Problem]:
-    """Yield what cannot be said of a Prometheus that is reached through the API server."""
-    if asked.service is None:
-        return
-    try:
-        parse_service(asked.service)
-    except ConfigError as error:
-        yield Problem(key=_KEY, problem=error.problem, hint=error.hint)
-    if set_too := tuple(_not_carried(asked)):
-        yield Problem(
-            key=_KEY,
-            problem=f"the API server's proxy does not carry {' and '.join(set_too)} to the service",
-            hint="leave that out, or set prometheus.url to an address that is reached directly",
-            others=set_too,
-        )
-
-
-def _not_carried(asked: PrometheusSettings) -> Iterator[str]:
+def not_carried(asked: PrometheusSettings) -> Iterator[str]:
+    """Yield the settings of Prometheus that mean nothing where the API server passes requests on."""
     values = {
         "token": asked.token,
         "token_file": asked.token_file,
         "username": asked.username,
-        "password": asked.password,
         "client_cert_file": asked.client_cert_file,
-        "client_key_file": asked.client_key_file,
         "ca_file": asked.ca_file,
     }
     yield from (f"prometheus.{name}" for name, value in values.items() if value is not None)
