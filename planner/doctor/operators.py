@@ -59,16 +59,17 @@ def program_of(deployment: Json) -> Program:
 def judge_operators(programs: Iterable[Program], served: tuple[Served, ...], *, needed: set[str]) -> Sign:
     """Say which operators are absent or do not run.
 
-    Only software whose kinds are served is looked for: without them, that is what is to be said.
+    Only software whose kinds are served is looked for: without them, that is what is to be said. Its operator
+    may have another name than usual, so that only what the settings rely on is missed.
     """
     known = tuple(programs)
     rows, troubles, todos, verdict = [], [], [], Verdict.OK
     for piece in (one.piece for one in served if one.is_there):
         own = [program for program in known if program.is_of(piece)]
         rows += [_row(piece, program) for program in own]
-        if any(program.ready for program in own):
-            continue
         is_grave = piece.name in needed
+        if any(program.ready for program in own) or (not own and not is_grave):
+            continue
         verdict = Verdict.FAIL if is_grave or verdict is Verdict.FAIL else Verdict.WARN
         troubles.append(_trouble(piece, own))
         todos.append(_todo(piece, own))

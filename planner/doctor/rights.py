@@ -10,8 +10,18 @@ from config.kubernetes import Election
 from config.settings import Settings
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.meta import items, text
-from connectors.kubernetes.rights import WITHOUT, Excess, Feature, missing_yaml, rules_for, unneeded
-from connectors.kubernetes.rights import missing as missing_of
+from connectors.kubernetes.rights import (
+    WITHOUT,
+    Excess,
+    Feature,
+    covers,
+    may,
+    merged,
+    missing_yaml,
+    own_rules,
+    rules_for,
+    unneeded,
+)
 from connectors.kubernetes.target import Rule
 from planner.doctor.findings import Sign, Signs, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
@@ -78,8 +88,35 @@ async def check_rights(patient: Patient) -> Sign:
             todo="ask somebody who may create subjectaccessreviews, or check with the daemon's own token"
             " and --as-self",
         )
-    lacking = await missing_of(api, need.rules, need.namespace, subject=_subject(patient.account))
+    lacking = await lacking_of(api, need.rules, need.namespace, account=patient.account)
     return judge_rights(lacking, account=patient.account, namespace=need.namespace)
+
+
+async def lacking_of(api: Api, rules: Iterable[Rule], namespace: str, *, account: str) -> tuple[Rule, ...]:
+    """Return just what is not granted, verb by verb; what the server says nothing about counts as granted.
+
+    Args:
+        api: Who asks.
+        rules: What is needed.
+        namespace: Where.
+        account: Whose rights, as `namespace:name`; empty is our own.
+    """
+    granted = None if account else await own_rules(api, namespace)
+    subject = f"system:serviceaccount:{account}" if account else ""
+    answers: dict[Rule, bool] = {}
+    lacking = []
+    for rule in rules:
+        for verb in rule.verbs:
+            asked = replace(rule, verbs=(verb,), why="", is_needed=True)
+            if asked not in answers:
+                answers[asked] = (
+                    covers(granted, asked)
+                    if granted is not None
+                    else await may(api, asked, namespace, subject=subject) is not False
+                )
+            if not answers[asked]:
+                lacking.append(replace(rule, verbs=(verb,)))
+    return merged(lacking)
 
 
 async def check_proxy_rights(patient: Patient) -> Signs:
@@ -91,7 +128,7 @@ async def check_proxy_rights(patient: Patient) -> Signs:
     rules = tuple(replace(rule, is_needed=True) for rule in rules_for(Feature.PROMETHEUS, rest))
     if patient.account and not await _may_ask(patient.records.api, where):
         return warn(f"we may not ask for the rights of service account {patient.account}")
-    lacking = await missing_of(patient.records.api, rules, where, subject=_subject(patient.account))
+    lacking = await lacking_of(patient.records.api, rules, where, account=patient.account)
     return judge_rights(lacking, account=patient.account, namespace=where)
 
 
@@ -186,10 +223,6 @@ def _is_bound(binding: Json, account: str) -> bool:
         and (text(subject, "namespace") or text(binding, "metadata", "namespace")) == namespace
         for subject in items(binding, "subjects")
     )
-
-
-def _subject(account: str) -> str:
-    return f"system:serviceaccount:{account}" if account else ""
 
 
 async def _may_ask(api: Api, namespace: str) -> bool:

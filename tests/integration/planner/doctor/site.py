@@ -7,8 +7,7 @@ objects that the test writes, since nothing runs here.
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +39,8 @@ _NODES = "/api/v1/nodes"
 _MONITORING = "/apis/monitoring.coreos.com/v1"
 _MONITORING_KINDS = ("Prometheus", "PodMonitor", "ServiceMonitor")
 _GRACE_S = 600
+# So many scrapes cover the window that the settings below ask for.
+_SCRAPES = 32
 
 
 class Loop:
@@ -103,7 +104,7 @@ class Site:
 
     def start(self) -> None:
         self.loop.run(self._serve())
-        for definition in (crds.DGD, crds.DGDSA, crds.DGDR, crds.LWS, *map(_monitoring, _MONITORING_KINDS)):
+        for definition in (crds.DGD, crds.DGDSA, crds.DGDR, *map(_monitoring, _MONITORING_KINDS)):
             self.admin.crd(definition)
         self.storage("standard", is_default=True)
         self.node("gpu-a")
@@ -119,9 +120,9 @@ class Site:
 
         async def is_scraped() -> bool:
             name = "dynamo_frontend_output_sequence_tokens_count"
-            answer = await self.prometheus.get(f"/api/v1/query?query=increase({name}[5s])")
+            answer = await self.prometheus.get(f"/api/v1/query?query=count_over_time({name}[1m])")
             found = answer.json()["data"]["result"]
-            return bool(found) and float(found[0]["value"][1]) > 0.0
+            return bool(found) and float(found[0]["value"][1]) > _SCRAPES
 
         await until(is_scraped, "Prometheus has scraped the frontend", within_s=40.0)
 
@@ -168,7 +169,9 @@ class Site:
         self.operator("monitoring", "prometheus-kube-prometheus-operator", image)
 
     def _monitoring(self) -> None:
-        takes_all = {f"{kind}{part}": {} for kind in ("podMonitor", "serviceMonitor") for part in _SELECTORS}
+        takes_all: Json = {
+            f"{kind}{part}": {} for kind in ("podMonitor", "serviceMonitor") for part in _SELECTORS
+        }
         self.admin.ask(
             "POST",
             f"{_MONITORING}/namespaces/monitoring/prometheuses",
@@ -185,15 +188,6 @@ class Site:
             f"{_MONITORING}/namespaces/dynamo-system/podmonitors",
             _custom("PodMonitor", "dynamo-frontend", {"spec": spec}),
         )
-
-    @contextmanager
-    def changed(self, path: str, patch: Json, back: Json) -> Iterator[None]:
-        """Change something that all tests share, for a while."""
-        self.admin.merge(path, patch)
-        try:
-            yield
-        finally:
-            self.admin.merge(path, back)
 
 
 _SELECTORS = ("Selector", "NamespaceSelector")
@@ -244,6 +238,7 @@ def ward(site: Site, folder: Path) -> Ward:
     settings: Json = {
         "targets": {"ttft": "300ms", "itl": "20ms"},
         "budget_gpus": 8,
+        "interval": "5s",
         "profile": "embedded",
         "actuator": "kubernetes",
         "dynamo": {
@@ -262,6 +257,8 @@ def ward(site: Site, folder: Path) -> Ward:
         admin.ask("POST", made.path("v1", "secrets"), {"metadata": {"name": secret}})
     admin.ask("POST", made.graph.rpartition("/")[0], graph())
     made.kubelet.settle_graph(GRAPH)
+    for pod in admin.get(made.path("v1", "pods"))["items"]:
+        _bind(made, pod["metadata"]["name"])
     _grant(made)
     return made
 
@@ -278,6 +275,13 @@ def graph() -> Json:
         spec["containers"][0].update(worker)
         components.append(component)
     return dgd_beta(GRAPH, components=components)
+
+
+def _bind(made: Ward, pod: str) -> None:
+    """Play the scheduler."""
+    path = made.path("v1", "pods", pod)
+    target = {"apiVersion": "v1", "kind": "Node", "name": "gpu-a"}
+    made.site.admin.ask("POST", f"{path}/binding", {"metadata": {"name": pod}, "target": target})
 
 
 def _grant(made: Ward) -> None:
@@ -336,6 +340,3 @@ def _custom(kind: str, name: str, rest: Json) -> Json:
         "metadata": {"name": name},
         **rest,
     }
-
-
-Spoil = Callable[[Ward], None]
