@@ -20,6 +20,8 @@ from planner.preparing.prepare import Wish, prepare, same
 from planner.preparing.text import Tree
 
 MANAGER = "setpoint-prepare"
+# How the part of the server's answer begins that names the fields.
+_CONFLICTS = "Apply failed with"
 _SERVERS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 _MAP = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 
@@ -151,7 +153,8 @@ async def _cleared(api: Api, path: str, after: Json, *, wish: Wish, manner: Mann
 def _in_words(error: ApiError, name: str) -> ActuationError | ApiError:
     if error.is_conflict:
         hint = "add --force-conflicts to take these fields over, or let their owner change them"
-        return Conflict(f"{name}: {error}; {hint}")
+        said = str(error)
+        return Conflict(f"{name}: {said[max(said.find(_CONFLICTS), 0) :]}; {hint}")
     if error.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}:
         return Refused(f"{name}: {error}")
     return error

@@ -60,6 +60,8 @@ def put_setpoint(part: Part, *, image: str, advise: bool, manifests: str, notebo
     container = part.container()
     if runs_setpoint(part):
         _change(part, "image", image or container.get("image"), notebook)
+        if part.words()[0] == list(COMMAND):
+            _drop_folder(part, notebook)
         return
     if not image:
         raise ConfigError(
@@ -106,7 +108,11 @@ def _replace_command(part: Part, arguments: PlannerArguments, notebook: Notebook
         notebook.changed(part.name, f"arguments are {shlex.join(arguments.words)}")
     if arguments.is_line:
         notebook.noted(part.name, "what its shell did around the planner is gone")
-    if folder := container.pop("workingDir", None):
+    _drop_folder(part, notebook)
+
+
+def _drop_folder(part: Part, notebook: Notebook) -> None:
+    if folder := part.container().pop("workingDir", None):
         notebook.changed(part.name, f"workingDir {folder} removed, since it is a folder of Dynamo's image")
 
 

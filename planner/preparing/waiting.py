@@ -9,7 +9,7 @@ from config.clock import Clock
 from connectors.kubernetes.api import ApiError
 
 T = TypeVar("T")
-_PACE_S = 2.0
+_PACE_S = 1.0
 _REPEAT_S = 60.0
 
 
