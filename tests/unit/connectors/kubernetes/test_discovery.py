@@ -4,7 +4,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.policy import Role
-from connectors.kubernetes.api import ApiError, Resource
+from connectors.kubernetes.api import ApiError, Patch, Resource
 from connectors.kubernetes.discovery import Remembering, discover, find_one, preferred_version, resolve
 from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.target import Reference
@@ -150,3 +150,31 @@ async def test_what_is_served_is_asked_once() -> None:
     paths = [sent.path for sent in api.requests]
     assert paths.count("/apis/apps/v1") == 1
     assert paths.count(f"/apis/apps/v1/namespaces/{NS}/deployments/decode") == 2
+
+
+async def test_everything_else_is_passed_on_while_targets_are_found() -> None:
+    api = cluster()
+    remembering = Remembering(api)
+    path = f"/apis/apps/v1/namespaces/{NS}/deployments"
+
+    await remembering.patch(f"{path}/decode", {"spec": {"replicas": 3}}, Patch.MERGE)
+    item = {**await remembering.get(f"{path}/decode"), "metadata": {"name": "decode"}}
+    await remembering.put(f"{path}/decode", item)
+    await remembering.post(path, {**item, "metadata": {"name": "other"}})
+    watch = remembering.watch(path)
+    seen = (await anext(watch)).item["metadata"]["name"]
+    await remembering.close()
+
+    assert seen == "decode"
+    assert [sent.method for sent in api.requests] == ["PATCH", "GET", "PUT", "POST", "WATCH"]
+
+
+async def test_an_answer_that_is_not_there_now_is_not_remembered_unless_it_is_missing() -> None:
+    api = cluster()
+    remembering = Remembering(api)
+    api.fail_next(ApiError("overloaded", status=503), path_prefix="/apis/apps")
+
+    with pytest.raises(ApiError, match="overloaded"):
+        await remembering.get("/apis/apps")
+
+    assert (await remembering.get("/apis/apps"))["name"] == "apps"

@@ -12,6 +12,7 @@ from connectors.kubernetes.api import ApiError, Patch, Resource
 from connectors.kubernetes.discovery import resolve
 from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.target import Target
+from connectors.kubernetes.targets.dynamo import adapter_of
 from connectors.kubernetes.targets.scalable import Scalable
 from connectors.testing.target import fetched, sent
 from tests.cluster.dynamo import (
@@ -300,3 +301,12 @@ async def test_somebody_elses_kind_of_the_same_name_is_only_scaled() -> None:
     )
 
     assert isinstance(await resolve(api, reference), Scalable)
+
+
+async def test_a_server_that_does_not_answer_for_adapters_does_not_have_none() -> None:
+    api = cluster(dgd_beta())
+    parent = (await target_of(api)).parent
+    api.fail_next(ApiError("no answer", status=0), path_prefix="/apis")
+
+    with pytest.raises(ApiError, match="no answer"):
+        await adapter_of(api, parent, "decode")

@@ -7,7 +7,7 @@ import pytest
 from config.errors import ConfigError, Malformed, Refused
 from config.policy import Role
 from connectors.base import HoldKind
-from connectors.kubernetes.api import Resource
+from connectors.kubernetes.api import ApiError, Resource
 from connectors.kubernetes.discovery import resolve
 from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.target import Target, TargetView
@@ -164,6 +164,35 @@ async def test_reading_the_scale_is_a_right_of_its_own() -> None:
         ("rollouts/scale", ("get",)),
         ("rollouts/scale", ("patch",)),
     ]
+
+
+async def test_a_scale_that_the_server_cannot_make_ends_the_start_in_what_to_do() -> None:
+    api = cluster(rollout())
+    words = 'Internal error occurred: the spec replicas field ".spec.replicas" does not exist'
+    api.fail_next(ApiError(words, status=500), path_prefix=f"{PATH}/scale")
+
+    with pytest.raises(ConfigError) as caught:
+        await target_of(api)
+
+    assert words in caught.value.problem
+    assert caught.value.hint.startswith("set it once: kubectl patch rollouts.argoproj.io decode")
+
+
+async def test_another_error_of_the_scale_is_passed_on() -> None:
+    api = cluster(rollout())
+    api.fail_next(ApiError("etcd is gone", status=500), path_prefix=f"{PATH}/scale")
+
+    with pytest.raises(ApiError, match="etcd is gone"):
+        await target_of(api)
+
+
+async def test_a_scale_that_may_not_be_read_leaves_the_object() -> None:
+    api = cluster(rollout(3))
+    api.forbid("get", f"{PATH}/scale")
+
+    target = await target_of(api)
+
+    assert target.view({target.parent: await api.get(target.parent.path)}).desired == 3
 
 
 async def test_a_kind_without_a_scale_is_refused() -> None:
