@@ -77,7 +77,7 @@ class Teller:
         self._told[happening] = _Told(name=name, count=1, at_s=self._clock.now_s())
 
     async def _uid(self, about: ObjectKey) -> str:
-        """Return the uid of an object, which `kubectl describe` finds Events by; empty if it may not be read."""
+        """Return the uid of an object, for `kubectl describe`; empty if it may not be read."""
         path, now_s = about.resource.path(about.namespace, about.name), self._clock.now_s()
         uid, at_s = self._uids.get(path, ("", 0.0))
         if uid and now_s - at_s < _UID_S:

@@ -6,6 +6,7 @@ the loop.
 
 import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -36,6 +37,9 @@ class Desk:
         explain: Renders a decision's reasons, one sentence each.
         headline: Renders a decision in one line.
         style: The log's style; `dynamo` has the lines of Dynamo's planner.
+
+    Attributes:
+        listeners: Who else hears each record; they must neither block nor raise.
     """
 
     def __init__(
@@ -56,13 +60,16 @@ class Desk:
         self._explain = explain
         self._headline = headline
         self._dynamo = DynamoLog(logger, board, explain) if style == "dynamo" else None
+        self.listeners: list[Callable[[Record], None]] = []
 
     def take(self, record: Record) -> None:
-        """Take a record: first what is known, then what is counted, written and logged."""
+        """Take a record: first what is known, then what is counted, written, logged and told elsewhere."""
         self.board.take(record)
         self.metrics.take(record)
         self._write(record)
         self._log(record)
+        for listener in self.listeners:
+            listener(record)
 
     def failed(self, part: str, error: BaseException) -> None:
         """Take note of an error in a part of the daemon.
