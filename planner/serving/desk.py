@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Outcomes that nobody needs to see in the log.
 _CALM = frozenset({Outcome.APPLIED, Outcome.ADVISORY, Outcome.SKIPPED, Outcome.STANDBY})
+Listener = Callable[[Record], None]
+
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -60,7 +62,7 @@ class Desk:
         self._explain = explain
         self._headline = headline
         self._dynamo = DynamoLog(logger, board, explain) if style == "dynamo" else None
-        self.listeners: list[Callable[[Record], None]] = []
+        self.listeners: list[Listener] = []
 
     def take(self, record: Record) -> None:
         """Take a record: first what is known, then what is counted, written, logged and told elsewhere."""
