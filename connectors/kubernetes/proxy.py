@@ -78,7 +78,6 @@ class ServiceTransport(httpx.AsyncBaseTransport):
     def _root(self) -> str:
         scheme = "https:" if self._service.is_tls else ""
         name = f"{scheme}{self._service.name}:{self._service.port}"
-        # The API server takes the colons as they are, and not when they are quoted.
         return f"{_SERVICES.path(self._service.namespace)}/{name}/proxy"
 
 
