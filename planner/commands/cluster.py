@@ -3,8 +3,9 @@
 Nothing is asked of the cluster here but who leads: what is found there is `cluster_start`'s to examine.
 """
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.clock import Clock
@@ -34,12 +35,14 @@ class Cluster:
         namespace: Where the targets are.
         fleet: Who scales.
         leadership: Which of several daemons writes; None where that is not agreed on.
+        tasks: What goes on beside the loop; it ends with the cluster.
     """
 
     api: Api
     namespace: str
     fleet: KubernetesActuator
     leadership: Leadership | None
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def read(self) -> Fleet:
         """Return the fleet as it is now.
@@ -59,6 +62,9 @@ class Cluster:
 
     async def close(self) -> None:
         """Give the leadership up, so that the next one need not wait, and release the connections."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         try:
             if self.leadership is not None:
                 await self.leadership.close()

@@ -4,9 +4,11 @@ The targets, a dry run of writing to each what it has already, who else scales t
 not reach. Another autoscaler on a target ends the start; everything else is said and waited for.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
-from config.clock import Clock
+from config.clock import Clock, within
 from config.errors import ConfigError, ObservationError, Refused
 from config.settings import Settings
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
@@ -17,20 +19,45 @@ from connectors.kubernetes.rivals import repositories_among
 from planner.commands.cluster import Cluster, connect_cluster, owned_name
 from planner.serving.log import get_logger
 
+# The start waits so long for the cluster; the daemon's own probes are answered after it.
+_LONGEST_S = 5.0
+_AGAIN_S = 10.0
+
 
 async def open_cluster(settings: Settings, *, clock: Clock) -> Cluster:
-    """Connect to the cluster, and examine it.
+    """Connect to the cluster, and examine it; what does not answer in time is examined later.
 
     Raises:
         ConfigError: If the settings cannot be used, or somebody else scales a target.
     """
     cluster = await connect_cluster(settings, clock=clock)
     try:
-        await examine(cluster, settings)
+        await _examine_now(cluster, settings, clock)
     except BaseException:
         await cluster.close()
         raise
     return cluster
+
+
+async def _examine_now(cluster: Cluster, settings: Settings, clock: Clock) -> None:
+    try:
+        await within(clock, examine(cluster, settings), _LONGEST_S)
+    except (ObservationError, ApiError, TimeoutError) as error:
+        get_logger().warning("the fleet cannot be read yet; it is waited for", detail=str(error))
+        cluster.tasks.append(asyncio.create_task(_examine_later(cluster, settings, clock)))
+
+
+async def _examine_later(cluster: Cluster, settings: Settings, clock: Clock) -> None:
+    """Examine it as soon as it can be; another autoscaler then holds its pool, which the loop tells."""
+    is_done = False
+    while not is_done:
+        await clock.sleep(_AGAIN_S)
+        with suppress(ObservationError, ApiError):
+            try:
+                await examine(cluster, settings)
+            except ConfigError as error:
+                get_logger().warning(str(error))
+            is_done = True
 
 
 async def examine(cluster: Cluster, settings: Settings) -> None:
@@ -38,17 +65,14 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
 
     Raises:
         ConfigError: If somebody else scales a target, and that is not allowed.
+        ObservationError: If a target cannot be read.
+        ApiError: If the API server does not answer.
     """
-    logger = get_logger()
-    try:
-        fleet = await cluster.fleet.read()
-        looks = await cluster.fleet.look()
-    except ObservationError as error:
-        logger.warning("the fleet cannot be read yet; it is waited for", detail=str(error))
-        return
+    fleet = await cluster.fleet.read()
+    looks = await cluster.fleet.look()
     for name, look in looks.items():
         state = fleet.pools[name]
-        logger.info(
+        get_logger().info(
             "target",
             pool=name,
             target=name_of_target(look.target),
@@ -58,9 +82,8 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
             gpus_per_engine=state.gpus_per_engine,
         )
     _tell_repositories(looks)
-    if not settings.kubernetes.allow_rivals:
-        for name, look in looks.items():
-            await _refuse_rivals(cluster, name, look)
+    for name, look in looks.items():
+        await _refuse_rivals(cluster, name, look)
     if settings.actuate:
         for name, look in looks.items():
             await _try_write(cluster.api, name, look)

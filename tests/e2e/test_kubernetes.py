@@ -216,7 +216,6 @@ async def test_a_cluster_that_does_not_answer_is_waited_for(stage: Stage, shared
 @asynccontextmanager
 async def second(stage: Stage, folder: Path) -> AsyncIterator[Stage]:
     """Give another daemon of the same deployment."""
-    folder.mkdir()
     setpoint = Setpoint(folder, SCRIPT)
     try:
         yield replace(stage, scene=replace(stage.scene, setpoint=setpoint))
@@ -232,11 +231,11 @@ async def run_beside(stage: Stage) -> None:
 
 
 async def test_the_other_daemon_takes_over_from_one_that_was_killed_and_changes_nothing(
-    stage: Stage, tmp_path: Path
+    stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stage.kubelet.deployment("prefill", replicas=1)
     stage.kubelet.deployment("decode", replicas=2)
-    async with second(stage, tmp_path / "b") as other:
+    async with second(stage, tmp_path_factory.mktemp("other")) as other:
         await stage.start(LOW, **DEPLOYMENTS)
         await run_beside(other)
 
@@ -252,11 +251,14 @@ async def test_the_other_daemon_takes_over_from_one_that_was_killed_and_changes_
 
 
 async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(
-    stage: Stage, tmp_path: Path
+    stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stage.kubelet.deployment("prefill", replicas=1)
     stage.kubelet.deployment("decode", replicas=2)
-    async with second(stage, tmp_path / "b") as other, playing(stage.kubelet.settle_deployments):
+    async with (
+        second(stage, tmp_path_factory.mktemp("other")) as other,
+        playing(stage.kubelet.settle_deployments),
+    ):
         await stage.start(LOW, **DEPLOYMENTS)
         await run_beside(other)
 
