@@ -43,48 +43,39 @@ _NO_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerGroup:
-    """One worker group as a pool.
+    """One worker group of a RayCluster as a pool.
 
     Attributes:
         role: What its engines do.
-        cluster: The RayCluster, which is written.
+        parent: The cluster.
         part: The group's name.
-        service: The RayService that was named; None if the cluster was.
     """
 
     role: Role
-    cluster: ObjectKey
+    parent: ObjectKey
     part: str
-    service: ObjectKey | None = None
-
-    @property
-    def parent(self) -> ObjectKey:
-        """The RayService if one was named, else the RayCluster."""
-        return self.service or self.cluster
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the cluster, behind its service where that was named."""
-        return (self.cluster,) if self.service is None else (self.service, self.cluster)
+        """Return the cluster."""
+        return (self.parent,)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the group.
 
         Raises:
-            Malformed: If cluster or group is not there, the service serves from another cluster by now, or
-                something does not have its shape.
+            Malformed: If cluster or group is not there, or something does not have its shape.
         """
-        service_hold = self._check_service(objects)
-        with speaking_of(self.cluster):
-            item = required(objects, self.cluster)
+        with speaking_of(self.parent):
+            item = required(objects, self.parent)
             _, group = self._group(item)
             hosts, most = number(group, "numOfHosts") or 1, number(group, "maxReplicas")
             plain = TargetView(
                 desired=number(group, "replicas") or 0,
                 version=version_of(item),
-                pod_selector=f"ray.io/cluster={self.cluster.name},ray.io/group={self.part}",
+                pod_selector=f"ray.io/cluster={self.parent.name},ray.io/group={self.part}",
                 ready=_pods(item, "readyWorkerReplicas", hosts),
                 is_observed=is_observed(item),
-                hold=service_hold or hold_of(item, self.role) or _suspended(item, group),
+                hold=hold_of(item, self.role) or _suspended(item, group),
                 rivals=_rivals(item),
                 least=number(group, "minReplicas") or 0,
                 most=None if most == _NO_LIMIT else most,
@@ -99,13 +90,12 @@ class WorkerGroup:
             Refused: If the count is negative.
             Malformed: As for `view`.
         """
-        require_count(count, least=0, of=f"{self.cluster}, group {self.part}")
-        self._check_service(objects)
-        with speaking_of(self.cluster):
-            item = required(objects, self.cluster)
+        require_count(count, least=0, of=f"{self.parent}, group {self.part}")
+        with speaking_of(self.parent):
+            item = required(objects, self.parent)
             index, _ = self._group(item)
             return by_index(
-                self.cluster,
+                self.parent,
                 version=version_of(item),
                 entry=f"/spec/workerGroupSpecs/{index}",
                 named=("groupName", self.part),
@@ -113,39 +103,90 @@ class WorkerGroup:
             )
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rights to read and patch the cluster, and to read the service.
-
-        The cluster of a service has another name after each upgrade, so that no names are given for it.
-        """
-        cluster = (
-            *to_read(self.cluster, f"read the worker groups of {self.parent}"),
-            to_patch(self.cluster, f"set the replicas of group {self.part}"),
+        """Return the rights to read and patch the cluster."""
+        return (
+            *to_read(self.parent, f"read the worker groups of {self.parent}"),
+            to_patch(self.parent, f"set the replicas of group {self.part}"),
         )
-        if self.service is None:
-            return cluster
-        found = to_read(self.service, "find the cluster that serves")
-        return (*found, *(replace(rule, names=()) for rule in cluster))
 
     def _group(self, item: Json) -> tuple[int, Json]:
         entries = items(item, *_GROUPS)
         return entry_of(entries, field="groupName", name=self.part, path=".".join(_GROUPS))
 
-    def _check_service(self, objects: Objects) -> PoolHold | None:
-        """Return the hold of the service's side, if it still serves from the cluster that is known."""
-        if self.service is None:
-            return None
-        with speaking_of(self.service):
-            item = required(objects, self.service)
-            active = _cluster_of(item)
-            if active != self.cluster.name:
-                raise Malformed(
-                    f"expected {self.cluster.name} at status.activeServiceStatus.rayClusterName, found"
-                    f" {active or 'nothing'}; the service moved, so the target has to be found anew"
-                )
+
+@dataclass(slots=True, kw_only=True)
+class ServedGroup:
+    """One worker group of the cluster that a RayService serves from, as a pool.
+
+    The one thing that it remembers is which cluster that is, since `needs` has to name it. An upgrade of the
+    service moves it to another cluster: then one reading is `Malformed`, and the next is of the new one.
+
+    Attributes:
+        parent: The service.
+        group: The group in the cluster that served when it was last read.
+    """
+
+    parent: ObjectKey
+    group: WorkerGroup
+
+    @property
+    def role(self) -> Role:
+        """What its engines do."""
+        return self.group.role
+
+    @property
+    def part(self) -> str:
+        """The group's name."""
+        return self.group.part
+
+    def needs(self) -> tuple[ObjectKey, ...]:
+        """Return the service and its cluster."""
+        return (self.parent, self.group.parent)
+
+    def view(self, objects: Objects) -> TargetView:
+        """Read the group.
+
+        Raises:
+            Malformed: As for a group, or if the service has moved to another cluster.
+        """
+        with speaking_of(self.parent):
+            item = required(objects, self.parent)
+            self._follow(item)
             coming = text(item, "status", "pendingServiceStatus", "rayClusterName")
-            why = f"{self.service} moves to the cluster {coming}"
+            why = f"{self.parent} moves to the cluster {coming}"
             rolling = PoolHold(kind=HoldKind.ROLLING_OUT, why=why) if coming else None
-            return hold_of(item, self.role) or rolling
+            view = self.group.view(objects)
+            return replace(view, hold=hold_of(item, self.role) or rolling or view.hold)
+
+    def write(self, objects: Objects, count: int) -> Write:
+        """Patch the group's entry of the list in the cluster.
+
+        Raises:
+            Refused: If the count is negative.
+            Malformed: As for `view`.
+        """
+        with speaking_of(self.parent):
+            self._follow(required(objects, self.parent))
+            return self.group.write(objects, count)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the rights to read the service, and those on its cluster.
+
+        Clusters of a service have another name after each upgrade, so that no names are given for them.
+        """
+        cluster = (replace(rule, names=()) for rule in self.group.rules())
+        return (*to_read(self.parent, "find the cluster that serves"), *cluster)
+
+    def _follow(self, item: Json) -> None:
+        active, known = _cluster_of(item), self.group.parent.name
+        if active == known:
+            return
+        if active:
+            self.group = replace(self.group, parent=replace(self.group.parent, name=active))
+        raise Malformed(
+            f"it served from the cluster {known}, found {active or 'nothing'} at"
+            f" status.activeServiceStatus.rayClusterName; the next reading is of the cluster that serves then"
+        )
 
 
 async def build(reference: Reference, api: Api) -> Target:
@@ -158,7 +199,7 @@ async def build(reference: Reference, api: Api) -> Target:
     parent = await locate(api, reference, group=_GROUP)
     if parent.resource.kind == "RayService":
         return await _build_service(reference, api, parent)
-    return await _build_group(reference, api, parent, None)
+    return await _build_group(reference, api, parent)
 
 
 async def _build_service(reference: Reference, api: Api, service: ObjectKey) -> Target:
@@ -173,16 +214,14 @@ async def _build_service(reference: Reference, api: Api, service: ObjectKey) -> 
         group=_GROUP, version=service.resource.version, plural="rayclusters", kind="RayCluster"
     )
     cluster = ObjectKey(resource=resource, namespace=service.namespace, name=name)
-    return await _build_group(reference, api, cluster, service)
+    return ServedGroup(parent=service, group=await _build_group(reference, api, cluster))
 
 
-async def _build_group(
-    reference: Reference, api: Api, cluster: ObjectKey, service: ObjectKey | None
-) -> Target:
+async def _build_group(reference: Reference, api: Api, cluster: ObjectKey) -> WorkerGroup:
     entries = items(await api.get(cluster.path), *_GROUPS)
     known = [text(entry, "groupName") for entry in entries]
     part = part_of(reference, known, word="worker group")
-    return WorkerGroup(role=reference.role, cluster=cluster, part=part, service=service)
+    return WorkerGroup(role=reference.role, parent=cluster, part=part)
 
 
 def _cluster_of(service: Json) -> str:

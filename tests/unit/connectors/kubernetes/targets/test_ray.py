@@ -151,21 +151,42 @@ async def test_a_service_is_scaled_in_the_cluster_that_serves() -> None:
     assert target.write(await fetched(api, target), 4).key.name == "llm-x7k2p"
 
 
-async def test_a_service_that_moves_to_another_cluster_is_held_and_then_found_anew() -> None:
+async def test_a_service_that_moves_is_held_and_then_scaled_in_its_new_cluster() -> None:
     api = SERVICE.fake()
     target = await target_of(api, "rayservice/llm:decode")
     service = f"{ROOT}/rayservices/llm"
+    api.seed(f"{ROOT}/rayclusters/llm-next", ray_cluster(5))
     api.change(service, {"status": {"pendingServiceStatus": {"rayClusterName": "llm-next"}}})
     moving = target.view(await fetched(api, target))
-    api.change(service, {"status": {"activeServiceStatus": {"rayClusterName": "llm-next"}}})
+    done = {"activeServiceStatus": {"rayClusterName": "llm-next"}, "pendingServiceStatus": None}
+    api.change(service, {"status": done})
+    stale = await fetched(api, target)
 
     assert moving.hold is not None
     assert moving.hold.kind is HoldKind.ROLLING_OUT
     assert "llm-next" in moving.hold.why
-    with pytest.raises(Malformed, match="the service moved, so the target has to be found anew"):
-        target.view(await fetched(api, target))
-    with pytest.raises(Malformed, match="found anew"):
+    with pytest.raises(
+        Malformed, match="rayservice llm: it served from the cluster llm-x7k2p, found llm-next"
+    ):
+        target.view(stale)
+    with pytest.raises(Malformed, match="raycluster llm-next"):
+        target.view(stale)
+    view = target.view(await fetched(api, target))
+    assert (view.desired, view.hold) == (5, None)
+    assert target.write(await fetched(api, target), 4).key.name == "llm-next"
+
+
+async def test_a_service_that_stops_serving_is_malformed_until_it_serves_again() -> None:
+    api = SERVICE.fake()
+    target = await target_of(api, "rayservice/llm:decode")
+    service = f"{ROOT}/rayservices/llm"
+    api.change(service, {"status": {"activeServiceStatus": None}})
+
+    with pytest.raises(Malformed, match="found nothing"):
         target.write(await fetched(api, target), 1)
+    api.change(service, {"status": {"activeServiceStatus": {"rayClusterName": "llm-x7k2p"}}})
+
+    assert target.view(await fetched(api, target)).desired == 3
 
 
 async def test_a_service_that_serves_nowhere_yet_is_refused() -> None:
