@@ -11,7 +11,6 @@ from connectors.kubernetes.api import ApiError, Json, Resource
 from planner.preparing.outputs import PROFILE_FILES, outputs_of
 from planner.preparing.request import Key, Stage, generated_in, generated_of, reasons, stage_of
 from planner.preparing.requests import read_request, wait_for_request
-from planner.preparing.text import Tree
 from planner.preparing.waiting import Seen, wait_for
 from tests.cluster.fake_api import FakeApi
 
@@ -216,9 +215,12 @@ def test_the_generated_deployment_is_found_wherever_an_operator_puts_it(
 
 
 def test_a_file_with_a_request_or_with_the_profilers_output_holds_its_deployment() -> None:
-    asked: Tree = {"kind": "DynamoGraphDeploymentRequest", "status": {"generatedDeployment": GRAPH}}
-    output: Tree = {"kind": "ConfigMap", "data": {"dgd.yaml": str(GRAPH)}}
-    service: Tree = {"kind": "Service"}
+    asked: dict[str, object] = {
+        "kind": "DynamoGraphDeploymentRequest",
+        "status": {"generatedDeployment": GRAPH},
+    }
+    output: dict[str, object] = {"kind": "ConfigMap", "data": {"dgd.yaml": str(GRAPH)}}
+    service: dict[str, object] = {"kind": "Service"}
 
     assert generated_in([asked]) == (GRAPH,)
     assert generated_in([output]) == (GRAPH,)
