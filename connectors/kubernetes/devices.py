@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from connectors.kubernetes.api import Api, ApiError, Json, Resource
-from connectors.kubernetes.discovery import preferred_version
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.discovery import discover
 from connectors.kubernetes.gpus import claims_of
 from connectors.kubernetes.target import ObjectKey, Objects, Rule
 from connectors.kubernetes.writes import to_read
 
-_GROUP = "resource.k8s.io"
+_TEMPLATES = "resourceclaimtemplates.resource.k8s.io"
 
 
 async def claim_keys(api: Api, specs: Iterable[Json], *, namespace: str) -> tuple[ObjectKey, ...]:
@@ -26,14 +26,11 @@ async def claim_keys(api: Api, specs: Iterable[Json], *, namespace: str) -> tupl
     if not names:
         return ()
     try:
-        version = await preferred_version(api, _GROUP)
+        resource = (await discover(api, _TEMPLATES)).resource
     except ApiError as error:
         if not error.is_missing:
             raise
         return ()
-    resource = Resource(
-        group=_GROUP, version=version, plural="resourceclaimtemplates", kind="ResourceClaimTemplate"
-    )
     return tuple(ObjectKey(resource=resource, namespace=namespace, name=name) for name in names)
 
 

@@ -59,6 +59,18 @@ async def test_the_version_that_the_server_prefers_is_used_unless_another_is_nam
     assert not (await discover(api, "dgd")).has_scale
 
 
+async def test_a_kind_is_found_although_its_group_prefers_a_version_of_another() -> None:
+    api = FakeApi()
+    # The GPU operator serves a version of the same group that has none of Dynamo's kinds.
+    policy = Resource(group="nvidia.com", version="v1", plural="clusterpolicies", kind="ClusterPolicy")
+    api.define(policy, has_scale=False)
+    api.define(DGD, has_scale=False, short_names=("dgd",))
+
+    assert await preferred_version(api, "nvidia.com") == "v1"
+    assert (await discover(api, "dgd")).resource == DGD
+    assert (await discover(api, "dynamographdeployments.nvidia.com")).resource == DGD
+
+
 async def test_kinds_of_the_core_group_are_found_too() -> None:
     assert (await discover(cluster(), "node")).resource.api_version == "v1"
 
