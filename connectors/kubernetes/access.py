@@ -18,6 +18,7 @@ from connectors.kubernetes.answers import safe
 from connectors.kubernetes.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    import aiohttp
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.client.rest import RESTClientObject
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Connections = RESTClientObject
 
 _REREAD_S = 60.0
+_READ_BYTES = 2 * 1024 * 1024
 _KEY = "kubernetes.kubeconfig"
 _PLUGIN_S = 30.0
 _EARLY_S = 60.0
@@ -263,13 +265,32 @@ def connections(loaded: Loaded, *, key: str) -> "Connections":
     from kubernetes_asyncio.client.rest import RESTClientObject
 
     try:
-        return RESTClientObject(loaded.configuration)
+        made = RESTClientObject(loaded.configuration)
     except OSError as error:
         raise ConfigError(
             f"a certificate or key of {loaded.how} cannot be read: {error.strerror or error}",
             key=key,
             hint="name PEM files that belong together",
         ) from error
+    made.pool_manager = _plain(made.pool_manager)
+    return made
+
+
+def _plain(session: "aiohttp.ClientSession") -> "aiohttp.ClientSession":
+    """Return a session on the same connector that takes nothing from the surroundings and keeps no cookies.
+
+    The proxy is decided by us: the library's way knows no networks in NO_PROXY, and reads .netrc as well.
+    """
+    import aiohttp
+
+    connector = session.connector
+    session.detach()
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        read_bufsize=_READ_BYTES,
+    )
 
 
 def refusals() -> tuple[type[Exception], ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from config.clock import Clock
 from config.errors import ConfigError
+from config.proxies import proxy_for
 from connectors.kubernetes.access import (
     Access,
     Kubeconfig,
@@ -204,7 +205,7 @@ class Door:
         configuration.disable_strict_ssl_verification = True
         configuration.verify_ssl = configuration.verify_ssl and options.verify_tls
         configuration.ssl_ca_cert = str(options.ca_file) if options.ca_file else configuration.ssl_ca_cert
-        configuration.proxy = options.proxy or configuration.proxy
+        configuration.proxy = options.proxy or configuration.proxy or proxy_for(loaded.server)
         return loaded
 
     @property

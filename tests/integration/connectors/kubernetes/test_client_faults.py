@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -414,17 +416,60 @@ async def test_a_proxy_is_used(
     assert server.received[0].target == f"http://api.internal:6443{POD}"
 
 
-async def test_a_proxy_is_passed_by_where_the_environment_says(
+async def test_what_is_on_this_machine_is_reached_directly(
     server: ScriptedServer, clock: HastyClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     client = _client(server, clock, tmp_path)
 
     await client.get(POD)
     await client.close()
 
     assert server.received[0].target == POD
+
+
+@pytest.mark.parametrize("is_plugin", [False, True])
+async def test_a_client_certificate_says_who_we_are_and_may_rotate(
+    clock: HastyClock, tmp_path: Path, *, is_plugin: bool
+) -> None:
+    context, certificate = tls_of(tmp_path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    user = _plugin_user(tmp_path) if is_plugin else _certificate_user(tmp_path)
+    async with scripted(context) as server:
+        kubeconfig = server.kubeconfig(
+            tmp_path, user=user, cluster={"certificate-authority": str(certificate)}
+        )
+        client = _client(server, clock, tmp_path, ApiOptions(kubeconfig=kubeconfig, retries=0))
+        first = await client.get(POD)
+        server.replies.append(Reply(status=401))
+        (tmp_path / "mine.crt").write_bytes(certificate.read_bytes() + b"\n")
+        second = await client.get(POD)
+        await client.close()
+
+    assert (first, second, len(server.received)) == ({}, {}, 3)
+    assert "authorization" not in server.received[0].headers
+
+
+def _certificate_user(folder: Path) -> dict[str, object]:
+    for name in ("crt", "key"):
+        (folder / f"mine.{name}").write_bytes((folder / f"server.{name}").read_bytes())
+    return {"client-certificate": str(folder / "mine.crt"), "client-key": str(folder / "mine.key")}
+
+
+def _plugin_user(folder: Path) -> dict[str, object]:
+    """Return a user whose plugin hands out a certificate that differs each time."""
+    program = folder / "plugin.py"
+    program.write_text(
+        f"import json, pathlib, time\n"
+        f"folder = pathlib.Path({str(folder)!r})\n"
+        f"certificate = f'{{time.time_ns()}}\\n' + (folder / 'server.crt').read_text()\n"
+        f"key = (folder / 'server.key').read_text()\n"
+        f"status = {{'clientCertificateData': certificate, 'clientKeyData': key}}\n"
+        f"print(json.dumps({{'apiVersion': 'v1', 'kind': 'ExecCredential', 'status': status}}))\n",
+        encoding="utf-8",
+    )
+    return {"exec": {"apiVersion": "v1", "command": sys.executable, "args": [str(program)]}}
 
 
 def _lines(*lines: str) -> bytes:
