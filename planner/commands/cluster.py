@@ -16,6 +16,7 @@ from config.settings import Settings
 from connectors.base import Fleet, Replicas
 from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
 from connectors.kubernetes.api import Api
+from connectors.kubernetes.herald import Herald, HeraldOptions
 from connectors.kubernetes.lease import Leadership
 from connectors.kubernetes.lease_options import LeaseNews, LeaseOptions, identity_of
 from connectors.kubernetes.options import ApiOptions
@@ -23,6 +24,7 @@ from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.rivalry import FindRivals
 from connectors.kubernetes.target import Reference, Target
 from planner.commands.assemble import target_of
+from planner.commands.telling_cluster import ClusterTelling
 from planner.serving.log import get_logger
 
 
@@ -35,6 +37,7 @@ class Cluster:
         namespace: Where the targets are.
         fleet: Who scales.
         leadership: Which of several daemons writes; None where that is not agreed on.
+        telling: Who tells there what happens.
         tasks: What goes on beside the loop; it ends with the cluster.
     """
 
@@ -42,6 +45,7 @@ class Cluster:
     namespace: str
     fleet: KubernetesActuator
     leadership: Leadership | None
+    telling: ClusterTelling
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def read(self) -> Fleet:
@@ -65,9 +69,11 @@ class Cluster:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        ends = [self.telling.close()]
+        if self.leadership is not None:
+            ends.append(self.leadership.close())
         try:
-            if self.leadership is not None:
-                await self.leadership.close()
+            await asyncio.gather(*ends)
         finally:
             await self.fleet.close()
 
@@ -84,18 +90,51 @@ async def connect_cluster(settings: Settings, *, clock: Clock) -> Cluster:
     client = KubeClient(api_options_of(settings), clock)
     try:
         access = await client.open()
-        references = references_of(settings, namespace=access.namespace)
-        _check_all_named(references)
         get_logger().info("Kubernetes", server=access.server, namespace=access.namespace, how=access.how)
-        leadership = _leadership(settings, client, clock=clock, namespace=access.namespace)
-        options = _options(settings, client, namespace=access.namespace)
-        fleet = KubernetesActuator(client, references, clock=clock, leader=leadership, options=options)
-        if leadership is not None:
-            await leadership.start()
+        cluster = _cluster(settings, client, clock=clock, namespace=access.namespace)
     except BaseException:
         await client.close()
         raise
-    return Cluster(api=client, namespace=access.namespace, fleet=fleet, leadership=leadership)
+    try:
+        await cluster.telling.start()
+        if cluster.leadership is not None:
+            await cluster.leadership.start()
+    except BaseException:
+        await cluster.close()
+        raise
+    return cluster
+
+
+def _cluster(settings: Settings, api: Api, *, clock: Clock, namespace: str) -> Cluster:
+    references = references_of(settings, namespace=namespace)
+    _check_all_named(references)
+    identity = identity_of()
+    found: list[KubernetesActuator] = []
+    herald = Herald(
+        api,
+        clock,
+        HeraldOptions(
+            namespace=namespace, instance=identity, has_events=settings.kubernetes.events, say=_warn
+        ),
+    )
+    telling = ClusterTelling(
+        herald,
+        targets=lambda: found[0].targets if found else (),
+        config_map=owned_name(settings, settings.kubernetes.config_map),
+    )
+
+    def hear(news: LeaseNews, words: str) -> None:
+        _log_lease(news, words)
+        telling.lead(news, words)
+
+    options = _lease_options(settings, namespace=namespace, identity=identity)
+    leadership = Leadership(api, options, clock, listener=hear) if options is not None else None
+    found.append(
+        KubernetesActuator(
+            api, references, clock=clock, leader=leadership, options=_options(settings, api, namespace)
+        )
+    )
+    return Cluster(api=api, namespace=namespace, fleet=found[0], leadership=leadership, telling=telling)
 
 
 def api_options_of(settings: Settings) -> ApiOptions:
@@ -156,7 +195,7 @@ def _check_all_named(references: tuple[Reference, ...]) -> None:
             )
 
 
-def _options(settings: Settings, api: Api, *, namespace: str) -> ActuatorOptions:
+def _options(settings: Settings, api: Api, namespace: str) -> ActuatorOptions:
     asked = settings.kubernetes
     return ActuatorOptions(
         unschedulable_grace_s=asked.unschedulable_grace,
@@ -176,24 +215,22 @@ def _finder(api: Api, namespace: str) -> FindRivals:
     return find
 
 
-def _leadership(settings: Settings, api: Api, *, clock: Clock, namespace: str) -> Leadership | None:
+def _lease_options(settings: Settings, *, namespace: str, identity: str) -> LeaseOptions | None:
     asked = settings.kubernetes
     if asked.election is Election.OFF:
         return None
-    options = LeaseOptions(
+    return LeaseOptions(
         namespace=namespace,
         name=owned_name(settings, asked.lease),
-        identity=identity_of(),
+        identity=identity,
         duration_s=asked.lease_duration,
         election=asked.election,
     )
-    return Leadership(api, options, clock, listener=_tell_lease)
 
 
-def _tell_lease(news: LeaseNews, words: str) -> None:
-    logger = get_logger()
+def _log_lease(news: LeaseNews, words: str) -> None:
     is_trouble = news in {LeaseNews.LOST, LeaseNews.UNGUARDED, LeaseNews.TROUBLE}
-    (logger.warning if is_trouble else logger.info)("leadership", news=news.value, detail=words)
+    (get_logger().warning if is_trouble else get_logger().info)(words)
 
 
 def _warn(words: str) -> None:

@@ -57,6 +57,8 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
         actuator_of=lambda pools: cluster or actuator_of(settings, pools, clock=clock),
         profile=profile,
     )
+    if cluster is not None:
+        desk.listeners.append(cluster.telling.take)
     say(loaded)
     http = settings.http
     server = await serve_daemon(daemon, desk, host=http.bind, port=http.port) if http.enabled else None

@@ -73,6 +73,11 @@ class Stage:
         components: list[Json] = self.plane.admin.get(_GRAPHS.format(self.namespace))["spec"]["components"]
         return components[1]["replicas"], components[2]["replicas"]
 
+    def events(self) -> list[Json]:
+        """Return what was told on the targets."""
+        found: list[Json] = self.plane.admin.get(f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        return found
+
     def writes(self) -> list[Json]:
         """Return what was written into the namespace by the daemon, in order: scaling only, no dry runs."""
         return [
@@ -136,6 +141,9 @@ async def test_deployments_are_scaled_up_and_down(stage: Stage) -> None:
         await stage.settled(LOW, stage.deployments)
 
     assert await stage.scene.setpoint.terminate() == 0, stage.scene.setpoint.log
+    assert {"Scaled", "LeaderElected"} <= {event["reason"] for event in stage.events()}
+    kept = stage.plane.admin.get(f"/api/v1/namespaces/{stage.namespace}/configmaps/setpoint-decode")
+    assert "reasons" in kept["data"]
     assert {entry["objectRef"]["subresource"] for entry in stage.writes()} == {"scale"}
 
 
