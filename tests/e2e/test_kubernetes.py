@@ -78,6 +78,16 @@ class Stage:
         found: list[Json] = self.plane.admin.get(f"/api/v1/namespaces/{self.namespace}/events")["items"]
         return found
 
+    def requests(self) -> list[str]:
+        """Return what the daemon asked of the API server since the start, in order."""
+        return [
+            f"{entry['verb']} {entry['objectRef']['resource']}/{entry['objectRef'].get('subresource', '')}"
+            for entry in self.plane.audit()
+            if entry.get("userAgent") == "setpoint"
+            and entry["stage"] == "ResponseComplete"
+            and entry.get("objectRef", {}).get("namespace") == self.namespace
+        ]
+
     def writes(self) -> list[Json]:
         """Return what was written into the namespace by the daemon, in order: scaling only, no dry runs."""
         return [
@@ -170,6 +180,18 @@ async def test_a_fleet_that_fits_is_adopted_without_a_write(stage: Stage) -> Non
     await stage.scene.setpoint.ticks(4)
 
     assert stage.writes() == []
+
+
+async def test_a_fleet_that_is_left_as_it_is_costs_nothing_but_the_lease(stage: Stage) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    await stage.start(LOW, **DEPLOYMENTS)
+    await stage.scene.setpoint.ticks(2)
+    before = len(stage.requests())
+
+    await stage.scene.setpoint.ticks(3)
+
+    assert set(stage.requests()[before:]) <= {"update leases/", "patch configmaps/"}
 
 
 def hpa(stage: Stage) -> None:
