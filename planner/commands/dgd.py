@@ -15,7 +15,7 @@ from config.files import read_text
 from config.load import load_sections
 from connectors.kubernetes.api import Api
 from planner.commands.dgd_flags import Asked, ManifestFormat
-from planner.commands.dgdr import Named, connected, request_named
+from planner.commands.dgdr import Named, also_no_file, connected, request_named
 from planner.commands.output import Cell, Tone, as_json, toned
 from planner.commands.telling import StreamTeller
 from planner.commands.values import duration
@@ -124,7 +124,10 @@ async def _read(work: _Work) -> tuple[str, tuple[Tree, ...], tuple[str, ...]]:
     what = work.asked.what
     named = None if what == _STANDARD_INPUT else request_named(what)
     if named is not None:
-        return await _of_request(work, named)
+        try:
+            return await _of_request(work, named)
+        except ConfigError as error:
+            raise also_no_file(named, error, key="dgd prepare") from None
     if what == _STANDARD_INPUT:
         name, text = "standard input", sys.stdin.read()
     else:

@@ -95,6 +95,19 @@ def with_request(given: Given) -> Given:
     )
 
 
+def also_no_file(named: Named, error: ConfigError, *, key: str) -> ConfigError:
+    """Return an error that says that there is no such file either, since that may have been meant.
+
+    Args:
+        named: What was taken for a request.
+        error: Why no request could be read; one that speaks of the request itself says enough.
+        key: How it was given.
+    """
+    if error.key.startswith("request "):
+        return error
+    return ConfigError(f"there is no file {named.text}, and no request could be read: {error}", key=key)
+
+
 @asynccontextmanager
 async def connected(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Api, str]]:
     """Yield the API server that the settings name, and the namespace that holds where none is named.
@@ -132,7 +145,7 @@ async def _fetched(given: Given, named: Named, *, is_waiting: bool) -> Fetched:
             key = Key(namespace=named.namespace or namespace, name=named.name)
             return await fetched_of(api, key, clock=clock, teller=teller if is_waiting else None)
     except ConfigError as error:
-        raise _also_no_file(named, error) from None
+        raise also_no_file(named, error, key=f"--dgdr {named.text}") from None
     finally:
         stream.end()
 
@@ -195,15 +208,6 @@ def _notes(key: Key, request: Json, outputs: Outputs) -> Iterator[Note]:
 
 def _origin(name: str) -> Origin:
     return Origin(kind=OriginKind.DGDR, name=name)
-
-
-def _also_no_file(named: Named, error: ConfigError) -> ConfigError:
-    """Say that there is no such file either, since that may have been meant."""
-    if error.key.startswith("request "):
-        return error
-    return ConfigError(
-        f"there is no such file, and no request could be read: {error}", key=f"--dgdr {named.text}"
-    )
 
 
 async def _until_stopped(work: Coroutine[object, object, T]) -> T | None:

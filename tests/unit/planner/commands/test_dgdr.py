@@ -149,7 +149,7 @@ def test_a_name_that_is_neither_file_nor_request_says_so(
     answered = setpoint("config", "show", "--dgdr", "qwen-sla")
 
     assert answered.code == 2
-    assert "error: --dgdr qwen-sla: there is no such file, and no request could be read: " in answered.err
+    assert "error: --dgdr qwen-sla: there is no file qwen-sla, and no request could be read: " in answered.err
 
 
 class Terminal(StringIO):
