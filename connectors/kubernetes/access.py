@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import aiohttp
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.client.rest import RESTClientObject
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
     Connections = RESTClientObject
 
@@ -150,13 +150,18 @@ class Kubeconfig:
         return float(expiry.timestamp() - min(_EARLY_S, max(0.0, left_s) * _EARLY_RATIO))
 
     def _read(self) -> "KubeConfigLoader":
-        from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+        from kubernetes_asyncio.config.kube_config import KubeConfigMerger
 
         _quiet()
         try:
             merger = KubeConfigMerger(self._paths)
+            return self._loader_of(merger)
         except refusals() as error:
             raise self._unusable(problem_of(error)) from error
+
+    def _loader_of(self, merger: "KubeConfigMerger") -> "KubeConfigLoader":
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
         if merger.config is None:
             raise ConfigError(
                 f"there is no kubeconfig {self._paths}",
