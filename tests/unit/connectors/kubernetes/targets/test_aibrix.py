@@ -135,3 +135,12 @@ async def test_a_service_without_roles_is_malformed() -> None:
 
     with pytest.raises(Malformed, match=r"expected roles at spec\.template\.spec\.roles"):
         await seen(api, "stormservice/llm")
+
+
+async def test_a_group_of_no_pods_is_malformed() -> None:
+    api = POOL.fake()
+    roles = [{"name": "decode", "replicas": 1, "podGroupSize": 0}]
+    api.change(PATH, {"spec": {"template": {"spec": {"roles": roles}}}})
+
+    with pytest.raises(Malformed, match="expected a podGroupSize of 1 or more in role 'decode', found 0"):
+        await seen(api)

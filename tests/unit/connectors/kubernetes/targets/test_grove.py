@@ -175,3 +175,28 @@ async def test_a_clique_that_the_set_does_not_have_is_malformed() -> None:
 
     with pytest.raises(Malformed, match=r"'ghost' in spec\.template\.cliques, found leader, worker"):
         await seen(api, "pcsg")
+
+
+async def test_a_clique_of_no_set_is_scaled_by_itself() -> None:
+    api = CLIQUE.fake()
+    api.change(CLIQUE_PATH, {"metadata": {"labels": None}})
+
+    target = await target_of(api, "pclq")
+
+    assert [key.name for key in target.needs()] == ["llm-0-decode"]
+    assert {rule.resource for rule in target.rules()} == {"podcliques", "podcliques/scale"}
+
+
+async def test_names_of_cliques_that_are_none_are_malformed() -> None:
+    api = GROUP.fake()
+    api.change(GROUP_PATH, {"spec": {"cliqueNames": "leader"}})
+
+    with pytest.raises(Malformed, match="expected a list of names at cliqueNames, found 'leader'"):
+        await seen(api, "pcsg")
+
+
+async def test_a_group_without_cliques_says_nothing_of_its_pods() -> None:
+    api = GROUP.fake()
+    api.change(GROUP_PATH, {"spec": {"cliqueNames": None}})
+
+    assert (await seen(api, "pcsg")).gpus_per_engine is None

@@ -211,3 +211,22 @@ async def test_a_service_without_a_prefill_section_has_no_prefill_pool() -> None
 async def test_the_setting_says_which_pool_is_meant_and_no_part_does() -> None:
     with pytest.raises(ConfigError, match="the setting, prefill or decode, says which pool is meant"):
         await target_of(STATING.fake(), tail=":prefill")
+
+
+async def test_where_nobody_serves_leader_worker_sets_the_deployment_is_what_is_missing() -> None:
+    api = STATING.fake()
+    api.remove(child(DEPLOYMENTS, "llm-kserve"))
+    api.undefine("leaderworkerset.x-k8s.io", "leaderworkersets")
+
+    with pytest.raises(ApiError, match="llm-kserve"):
+        await target_of(api)
+
+
+@pytest.mark.parametrize("path", ["/apis/apps/v1/namespaces", "/apis/leaderworkerset.x-k8s.io/v1/namespaces"])
+async def test_a_server_that_does_not_answer_for_a_child_is_an_error(path: str) -> None:
+    api = STATING.fake()
+    api.remove(child(DEPLOYMENTS, "llm-kserve"))
+    api.fail_next(ApiError("no answer", status=0), method="GET", path_prefix=path)
+
+    with pytest.raises(ApiError, match="no answer"):
+        await target_of(api)
