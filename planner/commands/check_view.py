@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from planner.commands.output import Cell, Column, Tone, as_json, columns, table, toned, visible, wrapped
 from planner.doctor.findings import Finding, Grid, Stage, Verdict, counted
@@ -57,10 +58,21 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
         own = [finding for finding in findings if finding.stage is stage]
         if own:
             yield toned(Cell(text=stage.value, tone=Tone.STRONG))
-            for finding in own:
+            for finding in _joined(own):
                 yield from _of(finding)
             yield ""
     yield _summary(findings)
+
+
+def _joined(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield findings, those that say the same of several pools once."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for one in findings:
+        key = (one.check.partition(" ")[0], one.verdict, one.summary, one.details, one.todo)
+        groups.setdefault(key, []).append(one)
+    for group in groups.values():
+        names = [one.check.partition(" ") for one in group]
+        yield replace(group[0], check=f"{names[0][0]} {', '.join(name[2] for name in names)}".strip())
 
 
 def _of(finding: Finding) -> Iterator[str]:

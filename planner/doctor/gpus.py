@@ -10,7 +10,7 @@ from planner.doctor.patient import Patient
 from planner.doctor.records import is_running
 
 _UNKNOWN = "?"
-_HEADS = ("node", "GPU", "capacity", "allocatable", "in use", "free", "labeled", "state")
+_HEADS = ("node", "GPU", "capacity", "allocatable", "in use", "free", "state")
 _NUMBERS = frozenset({"capacity", "allocatable", "in use", "free"})
 _OPERATOR = {"labelSelector": "app=gpu-operator"}
 _HELM = "helm install gpu-operator nvidia/gpu-operator -n gpu-operator --create-namespace --wait"
@@ -26,7 +26,7 @@ def judge_gpus(found: GpuNodes) -> Sign:
     if not found.nodes:
         return fail(
             f"no node has GPUs ({counted(found.others, 'node')} without)",
-            todo="add nodes with GPUs, and install what offers them to pods: " + _HELM,
+            todo="add nodes with GPUs, and install what offers them to pods:\n" + _HELM,
         )
     grid = Grid(heads=_HEADS, rows=tuple(map(_row, found.nodes)), numbers=_NUMBERS)
     troubles = tuple(_troubles(found))
@@ -42,9 +42,7 @@ def judge_gpus(found: GpuNodes) -> Sign:
 
 def _troubles(found: GpuNodes) -> Iterator[tuple[Verdict, str, str]]:
     """Yield what is wrong, how much, and what to do."""
-    unlabeled = [
-        node.name for node in found.nodes if node.is_nvidia and node.capacity and not node.is_labeled
-    ]
+    unlabeled = [node.name for node in found.nodes if _lacks_label(node)]
     if unlabeled:
         labeled = any(node.is_labeled for node in found.nodes)
         command = f"kubectl label node {' '.join(unlabeled)} {PRESENT}=true"
@@ -58,12 +56,16 @@ def _troubles(found: GpuNodes) -> Iterator[tuple[Verdict, str, str]]:
         yield Verdict.WARN, f"what is free is not known: {found.doubt}", ""
 
 
+def _lacks_label(node: GpuNode) -> bool:
+    return node.is_nvidia and node.capacity > 0 and not node.is_labeled
+
+
 def _of_node(node: GpuNode) -> Iterator[tuple[Verdict, str, str]]:
     if not node.capacity:
-        see = f"kubectl describe node {node.name} shows what its device plugin says"
+        see = f"kubectl describe node {node.name}"
         yield Verdict.WARN, f"{node.name} is marked as having GPUs, but offers none", see
     elif node.allocatable < node.capacity:
-        see = f"kubectl describe node {node.name}; GPUs with errors are taken out of service"
+        see = f"kubectl describe node {node.name}"
         yield Verdict.WARN, f"{node.name}: {node.allocatable} of {node.capacity} GPUs are healthy", see
     if not node.is_ready:
         yield Verdict.WARN, f"{node.name} is not ready: its GPUs do not count", ""
@@ -73,13 +75,16 @@ def _of_node(node: GpuNode) -> Iterator[tuple[Verdict, str, str]]:
 
 def _row(node: GpuNode) -> tuple[str, ...]:
     numbers = (node.capacity, node.allocatable, node.used, node.free)
-    state = "ready" if node.is_ready else "not ready"
+    states = (
+        "ready" if node.is_ready else "not ready",
+        "cordoned" if node.is_cordoned else "",
+        "no label" if _lacks_label(node) else "",
+    )
     return (
         node.name,
         node.product or _UNKNOWN,
         *(_UNKNOWN if number is None else str(number) for number in numbers),
-        ("yes" if node.is_labeled else "no") if node.is_nvidia else "-",
-        f"{state}, cordoned" if node.is_cordoned else state,
+        ", ".join(filter(None, states)),
     )
 
 
@@ -102,7 +107,7 @@ def judge_gpu_operator(pods: Iterable[Json], found: GpuNodes) -> Sign:
         return warn(
             "NVIDIA's GPU operator is not installed, but a device plugin offers GPUs all the same",
             "drivers, labels and metrics of the GPUs are then somebody else's work",
-            todo=f"nothing, if that is meant; else {_HELM}",
+            todo=f"nothing, if that is meant; else\n{_HELM}",
         )
     return fail("NVIDIA's GPU operator is not installed, and no GPU is offered to pods", todo=_HELM)
 

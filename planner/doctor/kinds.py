@@ -10,7 +10,7 @@ from planner.doctor.patient import Patient
 from planner.doctor.pieces import PIECES, Piece, is_expected, is_needed
 from planner.doctor.records import Records
 
-_HEADS = ("software", "needed", "kind", "versions")
+_HEADS = ("software", "needed", "versions", "kinds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +96,28 @@ def judge_kinds(served: tuple[Served, ...], *, needed: set[str], expected: set[s
 
 
 def _rows(one: Served, *, is_needed: bool) -> list[tuple[str, ...]]:
+    """Return a row for each set of versions that kinds of a piece have."""
     needed = "yes" if is_needed else "no"
     if not one.versions:
-        return [(one.piece.name, needed, one.piece.plurals[0], "not served")]
+        return [(one.piece.name, needed, "not served", one.piece.plurals[0])]
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for plural, versions in one.versions.items():
+        kinds.setdefault(versions, []).append(plural)
     return [
-        (one.piece.name, needed, plural, ", ".join(versions)) for plural, versions in one.versions.items()
+        (one.piece.name, needed, ", ".join(versions), ", ".join(plurals))
+        for versions, plurals in kinds.items()
+    ]
+
+
+def _shortened(plurals: list[str]) -> list[str]:
+    """Return names with what they begin with said once.
+
+    Example:
+        >>> _shortened(["rayclusters", "rayservices"]), _shortened(["pods", "podmonitors"])
+        (['rayclusters', 'rayservices'], ['pods', '…monitors'])
+    """
+    first = plurals[0].removesuffix("s")
+    return [
+        plurals[0],
+        *(one.replace(first, "…", 1) if one.startswith(first) else one for one in plurals[1:]),
     ]

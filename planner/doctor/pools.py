@@ -50,6 +50,15 @@ class Pool:
         return named(self.reference)
 
     @property
+    def place(self) -> str:
+        """The name of its object, and its part of it."""
+        if self.target is None:
+            return self.words
+        return (
+            f"{self.target.parent.name}:{self.target.part}" if self.target.part else self.target.parent.name
+        )
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """The command line of its engines; empty if nothing is known of it."""
         return self.view.arguments if self.view else ()

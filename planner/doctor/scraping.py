@@ -16,6 +16,8 @@ _LEAST_SCRAPES = 4.0
 _TOLERANCE = 1.5
 # Adjacent bounds further apart make a quantile a guess.
 _COARSE = 1.5
+_MS_PER_S = 1000.0
+_FINER = "set on the frontend, both forms, since older versions read only the second:\n"
 _VARIABLES = {"TTFT": "DYN_METRICS_TTFT", "ITL": "DYN_METRICS_ITL"}
 
 
@@ -89,34 +91,39 @@ async def check_buckets(patient: Patient) -> Sign:
         bounds = labels_in(await patient.prometheus.query(f"group by (le) ({series})"), "le")
         if not bounds:
             return skip("no latency was measured yet")
-        coarse += judge_bounds(name, _numbers(bounds), target_s, of_dynamo=patient.is_of_dynamo)
+        coarse += judge_bounds(name, _numbers(bounds), target_s)
     if not coarse:
         return ok("the buckets of TTFT and ITL are fine enough around the targets")
     return warn(
         "; ".join(sign.summary for sign in coarse),
         f"a {targets.percentile} inside such a bucket is interpolated, and may be that far off",
-        todo="\n".join(sign.todo for sign in coarse),
+        todo=_FINER + "\n".join(sign.todo for sign in coarse)
+        if patient.is_of_dynamo
+        else "give the frontend finer buckets there",
     )
 
 
-def judge_bounds(name: str, bounds: Iterable[float], target_s: float, *, of_dynamo: bool) -> tuple[Sign, ...]:
+def judge_bounds(name: str, bounds: Iterable[float], target_s: float) -> tuple[Sign, ...]:
     """Say whether the bucket that a target lies in is too wide.
 
     Args:
         name: TTFT or ITL.
         bounds: The finite bounds.
         target_s: The target.
-        of_dynamo: Whether Dynamo's variables set them.
     """
     known = sorted(bound for bound in bounds if bound > 0.0)
+    target = f"{target_s * _MS_PER_S:g} ms"
     below = max((bound for bound in known if bound <= target_s), default=0.0)
     above = min((bound for bound in known if bound >= target_s), default=None)
     if above is None:
-        return (warn(f"the target for {name} of {target_s:g} s lies above all buckets", todo=""),)
+        return (
+            warn(f"the target for {name} of {target} lies above all buckets", todo=_finer(name, target_s)),
+        )
     if below and above / below <= _COARSE:
         return ()
-    summary = f"the target for {name} of {target_s:g} s lies in a bucket from {below:g} to {above:g} s"
-    return (warn(summary, todo=_finer(name, target_s) if of_dynamo else f"give {name} finer buckets there"),)
+    bucket = f"{below * _MS_PER_S:g} to {above * _MS_PER_S:g} ms"
+    summary = f"the target for {name} of {target} lies in a bucket from {bucket}"
+    return (warn(summary, todo=_finer(name, target_s)),)
 
 
 def _finer(name: str, target_s: float) -> str:
@@ -124,7 +131,7 @@ def _finer(name: str, target_s: float) -> str:
     values = {"MIN": f"{target_s / 10.0:g}", "MAX": f"{target_s * 10.0:g}", "COUNT": "30"}
     plain = " ".join(f"{variable}_{part}={value}" for part, value in values.items())
     doubled = " ".join(f"DYN_HISTOGRAM_{variable}_{part}={value}" for part, value in values.items())
-    return f"set on the frontend, both forms, since older versions read only the second:\n{plain}\n{doubled}"
+    return f"{plain}\n{doubled}"
 
 
 def _numbers(bounds: Iterable[str]) -> tuple[float, ...]:

@@ -19,8 +19,8 @@ async def check_secrets(patient: Patient) -> Sign:
     missing = [name for name, exists in found.items() if exists is False]
     if missing:
         return fail(
-            f"{counted(len(missing), 'secret')} of {len(names)} that the pods name do not exist in namespace"
-            f" {patient.namespace}: {listed(missing)}",
+            f"the pods name {counted(len(names), 'secret')}; not in namespace {patient.namespace}:"
+            f" {listed(missing)}",
             "their pods do not start, or cannot pull their image",
             todo="\n".join(_create(patient.namespace, name) for name in missing),
         )

@@ -122,7 +122,7 @@ def judge_series(patient: Patient, found: QueryResult) -> Sign:
             todo="send a request, or let `setpoint check --probe` do it",
             grid=grid,
         )
-    return ok(f"dialect {patient.dialect.name}: every signal has series, for {whose}", *details, grid=grid)
+    return ok(f"dialect {patient.dialect.name}: every signal has series, for {whose}", *details)
 
 
 def _of_arrivals(dialect: Dialect, counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -164,14 +164,12 @@ def _namespace_todo(spaces: frozenset[str]) -> str:
 
 
 async def _model_todo(patient: Patient, names: frozenset[str]) -> str:
-    told = {name for pool in await examined_pools(patient) if (name := _told(pool.arguments))}
-    if told:
-        return f"--model {min(told)}, which the command line of the engines says"
-    return f"--model {min(name for name in names if name)}, or whichever is meant"
-
-
-def _told(arguments: tuple[str, ...]) -> str:
-    return served_model(arguments) or ""
+    known = {name.lower(): name for name in names if name}
+    told = {served_model(pool.arguments) or "" for pool in await examined_pools(patient)}
+    served = [known[name.lower()] for name in sorted(told) if name.lower() in known]
+    if served:
+        return f"--model {served[0]}, which the command line of the engines says"
+    return f"--model {min(known.values())}, or whichever is meant"
 
 
 async def _other_stacks(prometheus: Asked) -> tuple[str, ...]:

@@ -18,13 +18,14 @@ async def check_server(patient: Patient) -> Sign:
     """Ask the API server for its version."""
     began_s = patient.clock.now_s()
     try:
-        version = await patient.records.get("/version")
+        version = await patient.records.api.get("/version")
     except ApiError as error:
         return _no_answer(patient, error)
     took_s = patient.clock.now_s() - began_s
-    who = await _who(patient.records.api) or patient.how
+    user = await _who(patient.records.api)
+    who = f"we are {user} ({patient.how})" if user else f"we use {patient.how}"
     found = f"Kubernetes {text(version, 'gitVersion') or 'of unknown version'} at {patient.server} answers"
-    summary = f"{found} in {took_s * _MS_PER_S:.0f} ms; we are {who}"
+    summary = f"{found} in {took_s * _MS_PER_S:.0f} ms; {who}"
     if took_s > _SLOW_S:
         return warn(summary, todo="find out what is slow on the way: each decision waits for such answers")
     return ok(summary)

@@ -36,7 +36,7 @@ def judge_storage(classes: Iterable[Json], *, is_needed: bool) -> Sign:
         return warn(
             f"several storage classes are the default: {listed(defaults)}",
             "which of them a claim gets depends on the version of Kubernetes",
-            todo="keep one, and for the others: " + _patch("NAME", is_default=False),
+            todo="keep one, and for the others:\n" + _patch("NAME", is_default=False),
         )
     say = fail if is_needed else warn
     if not known:
@@ -44,7 +44,7 @@ def judge_storage(classes: Iterable[Json], *, is_needed: bool) -> Sign:
     return say(
         f"no storage class is the default; there are {listed(names)}",
         "volume claims that name no class, such as those of Dynamo's platform, stay pending",
-        todo="choose one: " + _patch(names[0], is_default=True),
+        todo="choose one:\n" + _patch(names[0], is_default=True),
     )
 
 

@@ -12,11 +12,11 @@ from connectors.kubernetes.meta import PAUSED
 from connectors.kubernetes.pods import Engines
 from connectors.kubernetes.podstate import Patience
 from connectors.kubernetes.target import TargetView, Write
-from planner.doctor.findings import Grid, Sign, counted, fail, ok, skip, warn
+from planner.doctor.findings import Grid, Sign, counted, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
 from planner.doctor.pools import Pool, examined_pools
 
-_HEADS = ("pool", "target", "desired", "ready", "GPUs/engine", "pods/engine", "limits")
+_HEADS = ("pool", "object", "desired", "ready", "GPUs/engine", "pods/engine", "limits")
 _NUMBERS = frozenset({"desired", "ready", "GPUs/engine", "pods/engine"})
 _DRY = {"dryRun": "All", "fieldManager": FIELD_MANAGER}
 
@@ -54,7 +54,8 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
             todo=f"{flags}, if it is not",
             grid=grid,
         )
-    return ok(f"{counted(len(pools), 'pool')} found in namespace {patient.namespace}", grid=grid)
+    parents = dict.fromkeys(str(pool.target.parent) for pool in pools if pool.target)
+    return ok(f"found in namespace {patient.namespace}: {listed(parents)}", grid=grid)
 
 
 def gpus_of(patient: Patient, pool: Pool) -> int:
@@ -90,7 +91,7 @@ def _row(patient: Patient, pool: Pool) -> tuple[str, ...]:
     most = "" if view.most is None else str(view.most)
     return (
         pool.name,
-        pool.words,
+        pool.place,
         str(view.desired),
         "?" if engines is None else str(engines.ready),
         "?" if view.gpus_per_engine is None else str(view.gpus_per_engine),
@@ -166,9 +167,7 @@ async def _dry_run(api: Api, pool: Pool) -> Sign:
         await _send(api, write)
     except ApiError as error:
         return _refusal(pool, write, error)
-    return ok(
-        f"the API server would set {write.key} (dry run of {pool.view.desired} replicas)", about=pool.name
-    )
+    return ok(f"the API server would set {write.key} (dry run, {pool.view.desired} as now)", about=pool.name)
 
 
 async def _send(api: Api, write: Write) -> None:

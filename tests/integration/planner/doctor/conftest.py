@@ -25,5 +25,8 @@ def site(
 
 
 @pytest.fixture
-def deployed(site: Site, tmp_path: Path) -> Ward:
-    return ward(site, tmp_path)
+def deployed(site: Site, tmp_path: Path) -> Iterator[Ward]:
+    made = ward(site, tmp_path)
+    yield made
+    for pod in site.admin.get(made.path("v1", "pods"))["items"]:  # they hold GPUs of nodes that all share
+        made.kubelet.cluster.delete(made.path("v1", "pods", pod["metadata"]["name"]))

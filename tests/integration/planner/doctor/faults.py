@@ -422,7 +422,7 @@ FAULTS = (
         spoil=_setting("targets.percentile", "p95"),
         check="buckets",
         verdict="warn",
-        said=("from 0.22 to 0.47 s", "DYN_HISTOGRAM_DYN_METRICS_TTFT_MIN"),
+        said=("from 220 to 470 ms", "DYN_HISTOGRAM_DYN_METRICS_TTFT_MIN"),
     ),
     Fault(
         name="a budget beyond the nodes",
