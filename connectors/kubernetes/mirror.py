@@ -204,8 +204,9 @@ class Mirror:
             self._degrade(Mode.GET, error)
             await self._get()
             return
-        found = {name_of(item): item for item in items(answer, "items")}
-        self._replace(found, version=text(answer, "metadata", "resourceVersion"))
+        version = text(answer, "metadata", "resourceVersion")
+        if not (self._is_following and is_newer(self._version, version)):  # the watch was faster
+            self._replace({name_of(item): item for item in items(answer, "items")}, version=version)
         self._listed_s = self._clock.now_s()
 
     async def _get(self) -> None:
@@ -279,12 +280,13 @@ class Mirror:
     def _take(self, event: WatchEvent) -> None:
         self._seen()
         name, version = name_of(event.item), version_of(event.item)
+        if self._version and not is_newer(version, self._version):
+            return  # a list that came meanwhile has it, and perhaps what came of it
+        held = self._items.get(name)
         if event.kind == "DELETED":
             self._items.pop(name, None)
-        elif event.kind != "BOOKMARK":
-            held = self._items.get(name)
-            if held is None or not is_newer(version_of(held), version):
-                self._items[name] = event.item
+        elif event.kind != "BOOKMARK" and (held is None or not is_newer(version_of(held), version)):
+            self._items[name] = event.item
         self._version = version or self._version
 
     def _took(self, error: ApiError) -> float:
