@@ -6,15 +6,15 @@ found out here first, and of the rest only what is known to be harmless is passe
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.clock import Clock
 from config.errors import ConfigError
 from connectors.kubernetes.answers import safe
+from connectors.kubernetes.contexts import check_contexts, part
 from connectors.kubernetes.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _PLUGIN_S = 30.0
 _EARLY_S = 60.0
 _EARLY_RATIO = 0.2
 _HARMLESS = ("exec:", "oidc:", "File does not exist", "Service ", "Token file", "Cert file")
-_SECTIONS = ("contexts", "clusters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +116,7 @@ class Kubeconfig:
         context = loader.current_context or {}
         return Loaded(
             configuration=configuration,
-            namespace=str(_part(context, "context").get("namespace") or ""),
+            namespace=str(part(context, "context").get("namespace") or ""),
             how=f"context {context.get('name', '')} of {self._paths}",
             renew_at_wall_s=self._due_at_wall_s(loader),
         )
@@ -169,7 +168,7 @@ class Kubeconfig:
                 hint="run in a pod with a service account, or name a kubeconfig",
             )
         context = self._context or str(merger.config.value.get("current-context") or "")
-        self._check(merger.config.value, context)
+        check_contexts(merger.config.value, context, where=self._paths)
 
         def persist() -> None:
             with suppress(OSError):  # what cannot be written is kept by the loader
@@ -181,26 +180,6 @@ class Kubeconfig:
             config_base_path=None,
             config_persister=persist,
         )
-
-    def _check(self, merged: Mapping[str, Any], context: str) -> None:
-        entries = {name: _by_name(merged, name) for name in _SECTIONS}
-        if context not in entries["contexts"]:
-            known = ", ".join(sorted(entries["contexts"])) or "none"
-            raise ConfigError(
-                f"{self._paths} has no context {context!r}"
-                if context
-                else f"{self._paths} has no current one",
-                key="kubernetes.context",
-                hint=f"it has {known}",
-            )
-        cluster = str(_part(entries["contexts"][context], "context").get("cluster") or "")
-        server = _part(entries["clusters"].get(cluster), "cluster").get("server")
-        if not isinstance(server, str) or not server.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"context {context} of {self._paths} names cluster {cluster!r}, which has no server address",
-                key=_KEY,
-                hint="give its entry a server that begins with https://",
-            )
 
     def _stamp(self) -> tuple[object, ...]:
         found: list[object] = []
@@ -331,15 +310,6 @@ def problem_of(error: Exception) -> str:
     if text.startswith(_HARMLESS):
         return safe(text)
     return f"it does not have the shape of one ({type(error).__name__})"
-
-
-def _by_name(merged: Mapping[str, Any], section: str) -> dict[str, Any]:
-    return {str(entry["name"]): entry.value for entry in merged.get(section) or () if "name" in entry}
-
-
-def _part(entry: object, name: str) -> dict[str, Any]:
-    found = entry.get(name) if isinstance(entry, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _quiet() -> None:

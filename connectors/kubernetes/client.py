@@ -11,14 +11,11 @@ thread, when the configuration is loaded.
 """
 
 import asyncio
-import json
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode
 
 from config.clock import Clock
 from config.errors import ConfigError
@@ -37,6 +34,7 @@ from connectors.kubernetes.answers import (
     silence,
 )
 from connectors.kubernetes.api import FIELD_MANAGER, ApiError, Json, Patch, WatchEvent
+from connectors.kubernetes.calls import Call, Passage, Passed, call_of
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.pacing import TokenBucket, retry_after_s, wait_s
 from connectors.kubernetes.session import Door, Session
@@ -57,37 +55,6 @@ _TRANSIENT = _NOT_DONE | {
     HTTPStatus.GATEWAY_TIMEOUT,
 }
 _UNANSWERED = frozenset({UNCONNECTED, TIMEOUT, BROKEN})
-_REVIEWS = "accessreviews"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A request that is passed on as it is, to something behind the API server."""
-
-    method: str
-    path: str
-    query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    content: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
-    """What came back for it."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    passage: Passage
-    is_repeatable: bool
-
-    @property
-    def where(self) -> str:
-        return f"{self.passage.method} {self.passage.path}"
 
 
 class KubeClient:
@@ -124,21 +91,21 @@ class KubeClient:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Read an object or a list."""
-        return await self._ask(_call("GET", path, query))
+        return await self._ask(call_of("GET", path, query))
 
     async def post(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
         """Create an object, or ask for a review."""
-        return await self._ask(_call("POST", path, _managed(query), body))
+        return await self._ask(call_of("POST", path, _managed(query), body))
 
     async def put(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
         """Replace an object."""
-        return await self._ask(_call("PUT", path, _managed(query), body))
+        return await self._ask(call_of("PUT", path, _managed(query), body))
 
     async def patch(
         self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
     ) -> Json:
         """Change part of an object."""
-        return await self._ask(_call("PATCH", path, _managed(query), body, kind=kind))
+        return await self._ask(call_of("PATCH", path, _managed(query), body, kind=kind))
 
     async def watch(
         self, path: str, query: Mapping[str, str] | None = None
@@ -154,7 +121,7 @@ class KubeClient:
             "timeoutSeconds": str(lasts_s),
             **(query or {}),
         }
-        call = _call("GET", path, asked)
+        call = call_of("GET", path, asked)
         quiet_s = float(asked["timeoutSeconds"]) + self._options.timeout_s
         lines = Lines(most_bytes=_MOST_LINE_BYTES)
         with closing(await self._once(call, self._checked)) as response:
@@ -170,13 +137,13 @@ class KubeClient:
         Raises:
             ApiError: If no answer came, or the API server itself answered in its place.
         """
-        return await self._once(_Call(passage=passage, is_repeatable=False), self._passed)
+        return await self._once(Call(passage=passage, is_repeatable=False), self._passed)
 
     async def close(self) -> None:
         """Release the connections."""
         await self._door.close()
 
-    async def _ask(self, call: _Call) -> Json:
+    async def _ask(self, call: Call) -> Json:
         attempt = 0
         while True:
             try:
@@ -188,7 +155,7 @@ class KubeClient:
             attempt += 1
             await self._clock.sleep(pause_s)
 
-    def _pause_s(self, call: _Call, error: ApiError, attempt: int) -> float | None:
+    def _pause_s(self, call: Call, error: ApiError, attempt: int) -> float | None:
         """Return how long to wait before the request is repeated; None if it is not."""
         was_not_done = error.status in _NOT_DONE or error.reason == UNCONNECTED
         may_help = error.status in _TRANSIENT or (not error.status and error.reason in _UNANSWERED)
@@ -197,7 +164,7 @@ class KubeClient:
         return wait_s(attempt, chance_ratio=self._chance(), asked_s=error.retry_after_s)
 
     async def _once(
-        self, call: _Call, finish: Callable[[_Call, "aiohttp.ClientResponse"], Awaitable[_T]]
+        self, call: Call, finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]]
     ) -> _T:
         await self._bucket.take()
         session = await self._session()
@@ -225,8 +192,8 @@ class KubeClient:
     async def _exchange(
         self,
         session: Session,
-        call: _Call,
-        finish: Callable[[_Call, "aiohttp.ClientResponse"], Awaitable[_T]],
+        call: Call,
+        finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]],
     ) -> _T:
         passage, limit_s = call.passage, self._options.timeout_s
         try:
@@ -242,26 +209,26 @@ class KubeClient:
         except _transport_failures() as error:
             raise silence(error, server=session.access.server, limit_s=limit_s) from error
 
-    async def _document(self, call: _Call, response: "aiohttp.ClientResponse") -> Json:
+    async def _document(self, call: Call, response: "aiohttp.ClientResponse") -> Json:
         with closing(await self._checked(call, response)):
             content = await _content(response, most_bytes=_MOST_BYTES, where=call.where)
         return document_of(content, where=call.where)
 
-    async def _checked(self, call: _Call, response: "aiohttp.ClientResponse") -> "aiohttp.ClientResponse":
+    async def _checked(self, call: Call, response: "aiohttp.ClientResponse") -> "aiohttp.ClientResponse":
         if response.ok and response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         with closing(response):
             content = await _beginning(response, _MOST_REFUSAL_BYTES)
         raise self._refusal(call, response, content)
 
-    async def _passed(self, call: _Call, response: "aiohttp.ClientResponse") -> Passed:
+    async def _passed(self, call: Call, response: "aiohttp.ClientResponse") -> Passed:
         with closing(response):
             content = await _content(response, most_bytes=_MOST_BYTES, where=call.where)
         if not response.ok and is_status(content):
             raise self._refusal(call, response, content)
         return Passed(status=response.status, headers=tuple(response.headers.items()), content=content)
 
-    def _refusal(self, call: _Call, response: "aiohttp.ClientResponse", content: bytes) -> ApiError:
+    def _refusal(self, call: Call, response: "aiohttp.ClientResponse", content: bytes) -> ApiError:
         asked = response.headers.get("Retry-After")
         return refusal(
             response.status,
@@ -308,32 +275,5 @@ async def _beginning(response: "aiohttp.ClientResponse", most_bytes: int) -> byt
     return bytes(content[:most_bytes])
 
 
-def _call(
-    method: str,
-    path: str,
-    query: Mapping[str, str] | None,
-    body: object = None,
-    *,
-    kind: str = "application/json",
-) -> _Call:
-    headers = {"Accept": "application/json"}
-    if body is not None:
-        headers["Content-Type"] = kind
-    content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-    passage = Passage(
-        method=method, path=path, query=urlencode(query or {}), headers=headers, content=content
-    )
-    return _Call(passage=passage, is_repeatable=_is_repeatable(method, path, body))
-
-
 def _managed(query: Mapping[str, str] | None) -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, **(query or {})}
-
-
-def _is_repeatable(method: str, path: str, body: object) -> bool:
-    """Tell whether a request that was carried out may be sent again."""
-    if method == "POST":
-        return path.endswith(_REVIEWS)
-    if method == "PATCH" and isinstance(body, Sequence):
-        return all(step.get("op") in {"test", "replace"} for step in body if isinstance(step, Mapping))
-    return True

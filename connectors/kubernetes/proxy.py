@@ -13,7 +13,8 @@ import httpx
 
 from config.services import parse_service
 from connectors.kubernetes.api import ApiError, Resource
-from connectors.kubernetes.client import KubeClient, Passage
+from connectors.kubernetes.calls import Passage
+from connectors.kubernetes.client import KubeClient
 
 _SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 _NOT_SENT = frozenset(

@@ -378,7 +378,7 @@ def own_plane(shared_dir: Path) -> Iterator[ControlPlane]:
 async def test_a_server_that_dies_and_comes_back_is_followed_again(own_plane: ControlPlane) -> None:
     options = ApiOptions(kubeconfig=own_plane.kubeconfig(own_plane.token), retries=0)
     client = KubeClient(options, SystemClock())
-    deployments = _deployments("default")
+    deployments = _deployments(own_plane.admin.namespace())
     await client.post(deployments, _deployment("a"))
     watch = client.watch(deployments)
     first = await _next_kinds(watch, 1)

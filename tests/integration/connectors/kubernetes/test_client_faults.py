@@ -15,7 +15,8 @@ import pytest
 from config.errors import ConfigError
 from connectors.kubernetes.answers import BROKEN, CERTIFICATE, MALFORMED, TIMEOUT, UNCONNECTED
 from connectors.kubernetes.api import ApiError, Patch
-from connectors.kubernetes.client import KubeClient, Passage
+from connectors.kubernetes.calls import Passage
+from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.options import ApiOptions
 from tests.cluster.scripted import HastyClock, Reply, ScriptedServer, scripted, tls_of
 

@@ -1,0 +1,44 @@
+"""What a kubeconfig must say about a context; its faults are told in words that name no credential."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from config.errors import ConfigError
+
+
+def check_contexts(merged: Mapping[str, Any], context: str, *, where: str) -> None:
+    """Check that a context is there and leads to a server.
+
+    Args:
+        merged: The kubeconfig, its entries in kubernetes_asyncio's wrapping.
+        context: The context that is meant.
+        where: The files, for words.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    contexts, clusters = _by_name(merged, "contexts"), _by_name(merged, "clusters")
+    if context not in contexts:
+        raise ConfigError(
+            f"{where} has no context {context!r}" if context else f"{where} has no current one",
+            key="kubernetes.context",
+            hint=f"it has {', '.join(sorted(contexts)) or 'none'}",
+        )
+    cluster = str(part(contexts[context], "context").get("cluster") or "")
+    server = part(clusters.get(cluster), "cluster").get("server")
+    if not isinstance(server, str) or not server.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"context {context} of {where} names cluster {cluster!r}, which has no server address",
+            key="kubernetes.kubeconfig",
+            hint="give its entry a server that begins with https://",
+        )
+
+
+def part(entry: object, name: str) -> Mapping[str, Any]:
+    """Return an object inside an entry; empty if it is not one."""
+    found = entry.get(name) if isinstance(entry, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _by_name(merged: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {str(entry["name"]): entry.value for entry in merged.get(section) or () if "name" in entry}
