@@ -14,6 +14,9 @@ from connectors.kubernetes.lease import Leadership, LeaseOptions
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.reference import parse_reference
 
+# A turn takes a small part of this, on a machine that is busy as well.
+FROZEN_S = 2.0
+
 
 async def main(kubeconfig: str, namespace: str, identity: str, duration_s: float) -> None:
     """Alternate the replicas of `deployment/decode` between two and three, and say who leads."""
@@ -24,19 +27,29 @@ async def main(kubeconfig: str, namespace: str, identity: str, duration_s: float
     reference = parse_reference("deployment/decode", role=Role.DECODE, namespace=namespace, key="")
     actuator = KubernetesActuator(client, [reference], clock=clock, leader=leadership)
     await leadership.start()
-    said = ""
+    saying = asyncio.create_task(_say(leadership, clock))
     for number in range(1_000_000):
-        state = "standby" if leadership.standby() else "leads"
-        if state != said:
-            sys.stdout.write(f"{state}\n")
-            sys.stdout.flush()
-            said = state
         count = PoolReplicas(pool="decode", role=Role.DECODE, count=2 + number % 2)
         try:
             await actuator.read()
             await actuator.scale(Replicas((count,)))
         except SetpointError:
             await clock.sleep(0.05)
+        await clock.sleep(0.01)
+    await saying
+
+
+async def _say(leadership: Leadership, clock: SystemClock) -> None:
+    """Say whether it leads when that changes, and first of all when it was frozen."""
+    said, seen_s = "", clock.now_s()
+    while True:
+        state = "standby" if leadership.standby() else "leads"
+        was_frozen = clock.now_s() - seen_s > FROZEN_S
+        seen_s = clock.now_s()
+        if state != said or was_frozen:
+            sys.stdout.write(f"woke, {state}\n" if was_frozen else f"{state}\n")
+            sys.stdout.flush()
+            said = state
         await clock.sleep(0.01)
 
 

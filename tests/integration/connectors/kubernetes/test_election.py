@@ -60,10 +60,15 @@ class Process:
         self._process = process
 
     async def says(self, state: str) -> None:
-        assert self._process.stdout is not None
         async with asyncio.timeout(20.0):
-            while (line := await self._process.stdout.readline()).decode().strip() != state:
-                assert line, "the candidate ended"
+            while await self.next_words() != state:
+                pass
+
+    async def next_words(self) -> str:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        assert line, "the candidate ended"
+        return line.decode().strip()
 
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
@@ -115,7 +120,7 @@ async def test_a_leader_that_was_frozen_past_its_lease_lands_no_write_when_it_go
             taken_s = _CLOCK.now_s() - frozen_s
             await _CLOCK.sleep(0.5)
             first.resume()
-            await first.says("standby")
+            woke = await first.next_words()
             await _CLOCK.sleep(1.0)
 
     lease = list(entries(control_plane, namespace, "leases"))
@@ -134,6 +139,7 @@ async def test_a_leader_that_was_frozen_past_its_lease_lands_no_write_when_it_go
         for entry in entries(control_plane, namespace, "deployments")
         if entry["user"]["username"].endswith(":two") and entry["responseStatus"]["code"] == 200
     ]
+    assert woke == "woke, standby"
     assert taken_s <= DURATION_S * 1.5
     assert len(late) <= 1
     assert all(entry["responseStatus"]["code"] == 409 for entry in late), json.dumps(late)
