@@ -102,3 +102,9 @@ def to_patch(key: ObjectKey, why: str, *, subresource: str = "") -> Rule:
 def to_scale(key: ObjectKey) -> Rule:
     """Return the right to set the replicas of one object through its scale subresource."""
     return to_patch(key, f"set the replicas of {key}", subresource=_SCALE)
+
+
+def to_count(key: ObjectKey) -> Rule:
+    """Return the right to list pods, for a target whose own status does not count its engines."""
+    why = f"count the engines of {key}, which its status does not"
+    return Rule(group="", resource="pods", verbs=("list",), why=why)

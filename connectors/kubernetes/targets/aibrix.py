@@ -33,7 +33,15 @@ from connectors.kubernetes.target import (
     TargetView,
     Write,
 )
-from connectors.kubernetes.writes import by_index, by_scale, require_count, to_patch, to_read, to_scale
+from connectors.kubernetes.writes import (
+    by_index,
+    by_scale,
+    require_count,
+    to_count,
+    to_patch,
+    to_read,
+    to_scale,
+)
 
 _GROUP = "orchestration.aibrix.ai"
 _ROLES = ("spec", "template", "spec", "roles")
@@ -51,11 +59,13 @@ class StormService:
         role: What its engines do.
         parent: The StormService.
         part: The role's name in pool mode; empty in replica mode.
+        counts_itself: Whether the status counts engines, for its rights; of a role it counts pods.
     """
 
     role: Role
     parent: ObjectKey
     part: str
+    counts_itself: bool
 
     def needs(self) -> tuple[ObjectKey, ...]:
         """Return the service."""
@@ -100,6 +110,7 @@ class StormService:
         return (
             *to_read(self.parent, f"read {self.parent}"),
             write if self.part else to_scale(self.parent),
+            *(() if self.counts_itself else (to_count(self.parent),)),
         )
 
     def _entry(self, item: Json) -> tuple[int, Json]:
@@ -159,7 +170,9 @@ async def build(reference: Reference, api: Api) -> Target:
     if problem := _mismatch(item, part):
         fits = named(replace(reference, part="" if part else (known[0] if known else "ROLE")))
         raise ConfigError(f"{named(reference)}: {problem}", key=reference.key, hint=f"write {fits}")
-    return StormService(role=reference.role, parent=parent, part=part)
+    sizes = {text(entry, "name"): _count(entry, "podGroupSize") for entry in items(item, *_ROLES)}
+    counts_itself = not part or sizes[part] == 1
+    return StormService(role=reference.role, parent=parent, part=part, counts_itself=counts_itself)
 
 
 def _mismatch(item: Json, part: str) -> str:

@@ -33,7 +33,7 @@ from connectors.kubernetes.target import (
     TargetView,
     Write,
 )
-from connectors.kubernetes.writes import by_index, require_count, to_patch, to_read
+from connectors.kubernetes.writes import by_index, require_count, to_count, to_patch, to_read
 
 _GROUP = "ray.io"
 _GROUPS = ("spec", "workerGroupSpecs")
@@ -103,10 +103,11 @@ class WorkerGroup:
             )
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rights to read and patch the cluster."""
+        """Return the rights to read and patch the cluster, and to count the pods of the group."""
         return (
             *to_read(self.parent, f"read the worker groups of {self.parent}"),
             to_patch(self.parent, f"set the replicas of group {self.part}"),
+            to_count(self.parent),
         )
 
     def _group(self, item: Json) -> tuple[int, Json]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.clock import SystemClock
+from connectors.base import PoolReplicas, Replicas
+from connectors.kubernetes.actuator import KubernetesActuator
 from connectors.kubernetes.api import Api
 from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.discovery import resolve
@@ -115,6 +117,40 @@ async def test_every_target_is_scaled_with_only_the_rights_that_it_asks_for(
 
     assert seen == [example.desired + 2, example.desired - 1]
     assert [verb for verb, _ in recording.asked if verb == "patch"] == ["patch", "patch"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=IDS)
+async def test_the_actuator_scales_every_target_with_one_request_for_each_decision(
+    control_plane: ControlPlane, example: Example
+) -> None:
+    admin = control_plane.admin
+    namespace = arrange(admin, example)
+    async with client(control_plane, control_plane.token, namespace) as api:
+        rules = (await build(example.reference(namespace), api)).rules()
+    token = grant(admin, namespace, rules)
+
+    seen = []
+    async with client(control_plane, token, namespace) as api:
+        actuator = KubernetesActuator(api, [example.reference(namespace)], clock=SystemClock())
+        for count in (example.desired + 2, example.desired - 1):
+            await actuator.read()
+            await actuator.scale(Replicas((PoolReplicas(pool=example.role, role=example.role, count=count),)))
+            seen.append((await actuator.read()).pools[example.role].desired)
+        gpus = (await actuator.read()).pools[example.role].gpus_per_engine
+        await actuator.close()
+
+    assert seen == [example.desired + 2, example.desired - 1]
+    assert gpus is not None
+    assert len(patches(control_plane, namespace)) == 2
+
+
+def patches(plane: ControlPlane, namespace: str) -> list[str]:
+    """Return what the daemon's account wrote, as the audit log has it."""
+    return [
+        entry["requestURI"]
+        for entry in plane.audit(verbs=("patch",), user=f"system:serviceaccount:{namespace}:daemon")
+    ]
 
 
 def grant(admin: Administrator, namespace: str, rules: tuple[Rule, ...]) -> str:

@@ -52,6 +52,17 @@ async def test_the_status_counts_pods_which_are_engines_where_one_pod_is_one() -
     assert (one.ready, one.existing) == (1, 1)
 
 
+@pytest.mark.parametrize(("role", "needs_pods"), [("decode", True), ("prefill", False)])
+async def test_pods_have_to_be_listed_where_the_status_does_not_count_engines(
+    role: str, *, needs_pods: bool
+) -> None:
+    target = await target_of(POOL.fake(), f"stormservice/llm:{role}")
+
+    needed = {rule.resource for rule in target.rules() if rule.is_needed}
+
+    assert ("pods" in needed) is needs_pods
+
+
 async def test_a_whole_set_of_roles_is_one_engine_in_replica_mode() -> None:
     view = await seen(REPLICA.fake(), "stormservice/llm")
 

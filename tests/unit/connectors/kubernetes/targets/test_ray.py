@@ -202,4 +202,4 @@ async def test_rights_on_the_clusters_of_a_service_survive_its_upgrades() -> Non
 
     names = {rule.resource: rule.names for rule in target.rules()}
 
-    assert names == {"rayservices": ("llm",), "rayclusters": ()}
+    assert names == {"rayservices": ("llm",), "rayclusters": (), "pods": ()}
