@@ -46,6 +46,8 @@ def show_check(given: Given, asked: Asked) -> tuple[str, int]:
     """
     if asked.frontend is not None and not asked.probe:
         raise ConfigError("is given without --probe", key="--frontend", hint="add --probe")
+    if asked.account is not None and asked.as_self:
+        raise ConfigError("--as-self is given too", key="--service-account", hint="keep one")
     needs_settings = asked.stage in {None, Stage.DEPLOYMENT}
     loaded = load_given(given, require=needs_settings)
     findings = asyncio.run(_examine(loaded, asked))
