@@ -47,6 +47,16 @@ class Answer:
     told: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What is prepared, what the cluster has beside it, and what is worth knowing."""
+
+    name: str
+    objects: tuple[Tree, ...]
+    beside: tuple[Tree, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class _Work:
     """One run of the command."""
@@ -89,10 +99,10 @@ async def _answer(asked: Asked) -> Answer:
     async with AsyncExitStack() as stack:
         stack.callback(teller.end)
         work = _Work(asked=asked, clock=SystemClock(), teller=teller, stack=stack)
-        name, objects, notes = await _read(work)
-        prepared = prepare(objects, _wish(asked), name=name)
-        lines = difference(objects, prepared.objects, name=name)
-        told = (*_told(prepared), *notes)
+        read = await _read(work)
+        prepared = prepare(read.objects, _wish(asked), name=read.name, beside=read.beside)
+        lines = difference(read.objects, prepared.objects, name=read.name)
+        told = (*_told(prepared), *read.notes)
         if not (asked.apply or asked.dry_run):
             return _shown(asked, prepared, lines, told)
         for line in (*lines, *told):
@@ -119,8 +129,7 @@ def _wish(asked: Asked) -> Wish:
     )
 
 
-async def _read(work: _Work) -> tuple[str, tuple[Tree, ...], tuple[str, ...]]:
-    """Return what is prepared: its name, the objects, and what is worth knowing."""
+async def _read(work: _Work) -> _Read:
     what = work.asked.what
     named = None if what == _STANDARD_INPUT else request_named(what)
     if named is not None:
@@ -134,14 +143,14 @@ async def _read(work: _Work) -> tuple[str, tuple[Tree, ...], tuple[str, ...]]:
         name, text = what, read_text(Path(what), hint="check the path")
     objects = tuple(trees(Source(name=name, text=text)))
     note = (f"comments of {name} are not kept",) if has_comments(text) and not _is_json(text) else ()
-    return name, generated_in(objects), note
+    return _Read(name=name, objects=generated_in(objects), notes=note)
 
 
 def _is_json(text: str) -> bool:
     return text.lstrip().startswith("{")
 
 
-async def _of_request(work: _Work, named: Named) -> tuple[str, tuple[Tree, ...], tuple[str, ...]]:
+async def _of_request(work: _Work, named: Named) -> _Read:
     api, namespace = await work.connection()
     key = Key(namespace=named.namespace or namespace, name=named.name)
     if work.asked.wait:
@@ -156,7 +165,7 @@ async def _of_request(work: _Work, named: Named) -> tuple[str, tuple[Tree, ...],
         hint = "wait for it with --wait" if not stage.is_done else "name the manifest of its deployment"
         raise ConfigError(f"it is {stage}, and has no deployment yet", key=f"request {key}", hint=hint)
     objects = tuple(_placed(one, outputs.namespace or key.namespace) for one in outputs.generated)
-    return f"request {key}", objects, outputs.notes
+    return _Read(name=f"request {key}", objects=objects, beside=outputs.mounted, notes=outputs.notes)
 
 
 def _placed(tree: Tree, namespace: str) -> Tree:

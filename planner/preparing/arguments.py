@@ -1,7 +1,7 @@
 """The arguments of Dynamo's planner in a manifest, as words that `setpoint run --` takes."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from config.dynamo.arguments import Token, own_words, tokens_of
@@ -15,7 +15,9 @@ from config.dynamo.values import Untranslatable, is_true
 from config.errors import ConfigError
 from config.load import require_valid
 from planner.preparing.graph import Part
+from planner.preparing.text import Tree, written
 
+PROFILE_FILES = ("prefill_raw_data.json", "decode_raw_data.json")
 _LEAD = "--"
 _FOLDER = "profile_results_dir"
 _CONFIG = "--config"
@@ -55,6 +57,11 @@ class PlannerArguments:
         return self.found is None or any(key is not None and key.name == _FOLDER for key in names)
 
 
+def context_of(objects: Iterable[Tree]) -> str:
+    """Return the text in which a planner's configuration is looked for: all objects but profiled curves."""
+    return written(one for one in objects if not _has_curves(one))
+
+
 def arguments_of(part: Part, *, manifests: str) -> PlannerArguments:
     """Read the arguments of a planner.
 
@@ -86,6 +93,11 @@ def _found(part: Part, words: Sequence[str], manifests: str) -> Found | None:
         hint = "correct the arguments of the planner, or take it out with --planner standalone"
         raise ConfigError(str(error), key=part.where, hint=hint) from None
     return found
+
+
+def _has_curves(tree: Tree) -> bool:
+    data = tree.get("data")
+    return isinstance(data, dict) and any(name in data for name in PROFILE_FILES)
 
 
 def _is_line(word: str) -> bool:

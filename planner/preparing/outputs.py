@@ -8,15 +8,14 @@ from config.dynamo.layer import manifest_layer
 from config.errors import ConfigError
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
 from connectors.kubernetes.meta import items, member, name_of, text
-from planner.preparing.arguments import arguments_of
+from planner.preparing.arguments import PROFILE_FILES, arguments_of, context_of
 from planner.preparing.graph import Part, is_graph, namespace_of, parts_of
 from planner.preparing.graph import name_of as named
 from planner.preparing.place import profile_maps, runs_setpoint
 from planner.preparing.request import LABEL, Key, deployment_of, generated_of, output_map
 from planner.preparing.requests import kinds_of
-from planner.preparing.text import Tree, written
+from planner.preparing.text import Tree
 
-PROFILE_FILES = ("prefill_raw_data.json", "decode_raw_data.json")
 _PROFILE_MAP = "planner-profile-data"
 _MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 _GPUS = ("gpu", "nvidia.com/gpu")
@@ -41,6 +40,7 @@ class Outputs:
 
     Attributes:
         generated: The deployment that was generated, and what belongs to it; empty if there is none yet.
+        mounted: The ConfigMaps that its planner mounts and that are in the cluster.
         name: What the deployment is called; empty if that is not known yet.
         namespace: Where it is.
         is_applied: Whether it is in the cluster.
@@ -50,6 +50,7 @@ class Outputs:
     """
 
     generated: tuple[Tree, ...] = field(repr=False)
+    mounted: tuple[Tree, ...] = field(repr=False)
     name: str
     namespace: str
     is_applied: bool
@@ -70,13 +71,17 @@ async def outputs_of(api: Api, key: Key, request: Json) -> Outputs:
     generated = generated_of(request, output)
     graph = next((one for one in generated if is_graph(one)), None)
     name, namespace, is_applied = await _deployment(api, key, request, graph)
+    names = dict.fromkeys(name for part in _planners(generated) for name in profile_maps(part))
+    read = [dict(await _config_map(api, key, name, notes)) for name in names]
+    mounted = tuple({"kind": _MAPS.kind, **one} for one in read if one)
     return Outputs(
         generated=generated,
+        mounted=mounted,
         name=name,
         namespace=namespace,
         is_applied=is_applied,
-        gpus=dict(_gpus(graph, generated)),
-        profile=await _profile(api, key, generated, notes),
+        gpus=dict(_gpus(graph, (*generated, *mounted))),
+        profile=await _profile(api, key, (*generated, *mounted), notes),
         notes=tuple(notes),
     )
 
@@ -114,27 +119,23 @@ async def _deployment(api: Api, key: Key, request: Json, graph: Tree | None) -> 
     return name, namespace or key.namespace, bool(name)
 
 
-async def _profile(api: Api, key: Key, generated: Sequence[Tree], notes: list[str]) -> Profile | None:
-    for one in generated:
-        found = _as_profile(one)
+async def _profile(api: Api, key: Key, known: Sequence[Tree], notes: list[str]) -> Profile | None:
+    for one in known:
+        found = _as_profile(one, key, notes)
         if found is not None:
             return found
-    mounted = [name for part in _planners(generated) for name in profile_maps(part)]
-    for name in dict.fromkeys((*mounted, _PROFILE_MAP)):
-        read = await _config_map(api, key, name, notes)
-        owner = text(read, "metadata", "labels", LABEL)
-        if owner and owner != key.name:
-            notes.append(f"ConfigMap {name} is not used: it is of request {owner}")
-            continue
-        found = _as_profile(read)
-        if found is not None:
-            return found
-    return None
+    if any(named(one) == _PROFILE_MAP for one in known):
+        return None
+    return _as_profile(await _config_map(api, key, _PROFILE_MAP, notes), key, notes)
 
 
-def _as_profile(item: Json) -> Profile | None:
+def _as_profile(item: Json, key: Key, notes: list[str]) -> Profile | None:
     data = item.get("data")
     if not isinstance(data, Mapping) or not all(isinstance(data.get(name), str) for name in PROFILE_FILES):
+        return None
+    owner = text(item, "metadata", "labels", LABEL)
+    if owner and owner != key.name:
+        notes.append(f"ConfigMap {name_of(item)} is not used: it is of request {owner}")
         return None
     return Profile(name=name_of(item), files={name: data[name] for name in PROFILE_FILES})
 
@@ -173,7 +174,7 @@ def _told(generated: Sequence[Tree]) -> Iterator[tuple[str, int]]:
         if runs_setpoint(part):
             continue
         try:
-            arguments = arguments_of(part, manifests=written(generated))
+            arguments = arguments_of(part, manifests=context_of(generated))
         except ConfigError:
             continue
         values = manifest_layer(arguments.found).values if arguments.found else {}

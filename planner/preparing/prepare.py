@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from config.errors import ConfigError
-from planner.preparing.arguments import PlannerArguments
+from planner.preparing.arguments import PlannerArguments, context_of
 from planner.preparing.graph import KIND, Part, is_graph, name_of, namespace_of, parts_of
 from planner.preparing.notebook import Notebook
 from planner.preparing.place import Place, profile_maps, put_setpoint, take_out
 from planner.preparing.remote_code import FLAG, trust_remote_code
-from planner.preparing.text import Tree, written
+from planner.preparing.text import Tree
 from planner.preparing.variables import add_pod_fields
 
 
@@ -53,13 +53,14 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(objects: Sequence[Tree], wish: Wish, *, name: str) -> Prepared:
+def prepare(objects: Sequence[Tree], wish: Wish, *, name: str, beside: Sequence[Tree] = ()) -> Prepared:
     """Prepare the deployment among some objects; the arguments stay as they are.
 
     Args:
         objects: What the file holds.
         wish: What it is prepared for.
         name: What the file is called.
+        beside: What is in the cluster already and may hold the planner's configuration.
 
     Raises:
         ConfigError: If there is no deployment, or it cannot be prepared in this way.
@@ -67,7 +68,7 @@ def prepare(objects: Sequence[Tree], wish: Wish, *, name: str) -> Prepared:
     own = copy.deepcopy(list(objects))
     graph = the_graph(own, name=name)
     notebook = Notebook()
-    manifests = written(objects)
+    manifests = context_of((*objects, *beside))
     parts = parts_of(graph)
     planners = [part for part in parts if part.is_planner]
     for part in planners:

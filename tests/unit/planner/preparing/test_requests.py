@@ -1,6 +1,7 @@
 """A request is found, waited for and explained; time stands still but for what the test lets pass."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from config.clock import VirtualClock
 from config.errors import ConfigError
 from connectors.kubernetes.api import ApiError, Json, Resource
-from planner.preparing.outputs import PROFILE_FILES, outputs_of
+from planner.preparing.arguments import PROFILE_FILES
+from planner.preparing.outputs import outputs_of
+from planner.preparing.prepare import Wish, prepare
 from planner.preparing.request import Key, Stage, generated_in, generated_of, reasons, stage_of
 from planner.preparing.requests import read_request, wait_for_request
 from planner.preparing.waiting import Seen, wait_for
@@ -249,6 +252,33 @@ def test_a_deployment_with_the_label_of_the_request_is_its_deployment() -> None:
     found = asyncio.run(outputs_of(api, KEY, api.read(PATH)))
 
     assert (found.name, found.is_applied) == ("other-name", True)
+
+
+def test_a_configuration_that_the_planner_mounts_is_read_beside() -> None:
+    planner = {
+        "name": "planner",
+        "type": "planner",
+        "podTemplate": {
+            "spec": {
+                "volumes": [{"name": "c", "configMap": {"name": "planner-config-1"}}],
+                "containers": [{"name": "main", "args": ["--config", "/c/planner_config.json"]}],
+            }
+        },
+    }
+    graph = {**GRAPH, "spec": {"components": [planner]}}
+    api = cluster({"phase": "Ready", "profilingResults": {"selectedConfig": graph}})
+    data = {"planner_config.json": json.dumps({"max_gpu_budget": 4, "decode_engine_num_gpu": 4})}
+    api.seed(MAPS.path("llm", "planner-config-1"), {"data": data})
+
+    found = asyncio.run(outputs_of(api, KEY, api.read(PATH)))
+    prepared = prepare(found.generated, Wish(image="i"), name="x", beside=found.mounted)
+
+    assert found.gpus == {"decode": 4}
+    assert (
+        "planner: variables SETPOINT_ACTUATOR, SETPOINT_HTTP__BIND, SETPOINT_ACTUATE added"
+        in prepared.changes
+    )
+    assert [one["kind"] for one in prepared.objects] == ["DynamoGraphDeployment"]
 
 
 def test_a_profile_of_another_request_is_not_used() -> None:
