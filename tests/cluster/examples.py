@@ -329,7 +329,12 @@ def storm_service(*, replicas: int, decode: int, **spec: object) -> Json:
     ]
     return {
         "metadata": {"generation": 1},
-        "spec": {"replicas": replicas, "template": {"spec": {"roles": roles}}, **spec},
+        "spec": {
+            "replicas": replicas,
+            "updateStrategy": {"type": "InPlaceUpdate"},
+            "template": {"spec": {"roles": roles}},
+            **spec,
+        },
         "status": {
             "observedGeneration": 1,
             "replicas": replicas,

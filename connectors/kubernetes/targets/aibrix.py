@@ -4,11 +4,15 @@ The fields are those of `orchestration.aibrix.ai/v1alpha1` (0.4 to 0.6). In pool
 whose roles are scaled one by one, by a patch of the role's entry in the list; name the role as the part. In
 replica mode `spec.replicas` RoleSets are alike and scaled through the scale subresource; name no part. Newer
 versions say the mode in `spec.mode`; before, more than one replica means replica mode.
+
+A role's replicas are part of the template whose revisions the controller keeps, so that with the update
+strategy RollingUpdate (the default) each change of them replaces the whole RoleSet with all its engines. Only
+with InPlaceUpdate the other pods stay: a role is not scaled without it.
 """
 
 from dataclasses import dataclass, replace
 
-from config.errors import ConfigError, Malformed
+from config.errors import ConfigError, Malformed, Refused
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json
@@ -49,6 +53,8 @@ _SERVICE_LABEL = "storm-service-name"
 _ROLE_LABEL = "role-name"
 _REPLICA_MODE = "Replica"
 _POOL_MODE = "Pooled"
+_IN_PLACE = "InPlaceUpdate"
+_REMEDY = f"set spec.updateStrategy.type: {_IN_PLACE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ class StormService:
         """Patch the role's entry of the list, or the scale of the whole.
 
         Raises:
-            Refused: If the count is negative.
+            Refused: If the count is negative, or the change would replace all engines.
             Malformed: As for `view`.
         """
         require_count(count, least=0, of=self.parent)
@@ -95,6 +101,8 @@ class StormService:
             self._check_mode(item)
             if not self.part:
                 return by_scale(self.parent, version=version_of(item), count=count)
+            if harm := _harm(item):
+                raise Refused(f"{self.parent}: {harm}; {_REMEDY}")
             index, _ = self._entry(item)
             return by_index(
                 self.parent,
@@ -134,7 +142,11 @@ class StormService:
         _, entry = self._entry(item)
         common = self._common(item, desired=_count(entry, "replicas"))
         pods = _role_pods(entry)
-        view = replace(common, pod_selector=f"{common.pod_selector},{_ROLE_LABEL}={self.part}")
+        view = replace(
+            common,
+            pod_selector=f"{common.pod_selector},{_ROLE_LABEL}={self.part}",
+            trouble=_harm(item) or common.trouble,
+        )
         mine = [one for one in items(item, "status", "roleStatuses") if text(one, "name") == self.part]
         # The statuses of roles count pods, which are engines only where an engine is one pod.
         if mine and pods[1] == 1:
@@ -160,7 +172,8 @@ async def build(reference: Reference, api: Api) -> Target:
     """Return the target for a StormService, or for the role that is named as its part.
 
     Raises:
-        ConfigError: If there is no such role, or the service's mode does not fit the reference.
+        ConfigError: If there is no such role, the service's mode does not fit the reference, or scaling a
+            role would replace all engines.
         ApiError: If the API server does not answer, or there is no such service.
     """
     parent = await locate(api, reference, group=_GROUP)
@@ -170,6 +183,8 @@ async def build(reference: Reference, api: Api) -> Target:
     if problem := _mismatch(item, part):
         fits = named(replace(reference, part="" if part else (known[0] if known else "ROLE")))
         raise ConfigError(f"{named(reference)}: {problem}", key=reference.key, hint=f"write {fits}")
+    if part and (harm := _harm(item)):
+        raise ConfigError(f"{named(reference)}: {harm}", key=reference.key, hint=_REMEDY)
     sizes = {text(entry, "name"): _count(entry, "podGroupSize") for entry in items(item, *_ROLES)}
     counts_itself = not part or sizes[part] == 1
     return StormService(role=reference.role, parent=parent, part=part, counts_itself=counts_itself)
@@ -183,6 +198,14 @@ def _mismatch(item: Json, part: str) -> str:
     if not part and mode == _POOL_MODE:
         return "its roles are scaled one by one (spec.mode: Pooled), so that a role has to be named"
     return ""
+
+
+def _harm(item: Json) -> str:
+    """Return in words what a change of a role's replicas would do to the others; empty if nothing."""
+    strategy = text(item, "spec", "updateStrategy", "type") or "RollingUpdate"
+    if strategy == _IN_PLACE:
+        return ""
+    return f"with the update strategy {strategy} each change of a role's replicas replaces all its engines"
 
 
 def _count(item: Json, name: str) -> int:

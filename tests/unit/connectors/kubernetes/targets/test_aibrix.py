@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError, Malformed
+from config.errors import ConfigError, Malformed, Refused
 from config.policy import Role
 from connectors.base import HoldKind
 from connectors.kubernetes.discovery import resolve
@@ -155,3 +155,32 @@ async def test_a_group_of_no_pods_is_malformed() -> None:
 
     with pytest.raises(Malformed, match="expected a podGroupSize of 1 or more in role 'decode', found 0"):
         await seen(api)
+
+
+@pytest.mark.parametrize("strategy", [None, {"type": "RollingUpdate"}])
+async def test_a_role_whose_change_would_replace_all_engines_is_refused(strategy: Json | None) -> None:
+    api = POOL.fake()
+    api.change(PATH, {"spec": {"updateStrategy": {"type": None} if strategy is None else strategy}})
+
+    words = r"update strategy RollingUpdate each change .* set spec\.updateStrategy\.type: InPlaceUpdate"
+    with pytest.raises(ConfigError, match=words):
+        await target_of(api, "stormservice/llm:decode")
+
+
+async def test_a_role_that_becomes_dangerous_later_is_shown_and_not_written() -> None:
+    api = POOL.fake()
+    target = await target_of(api, "stormservice/llm:decode")
+    api.change(PATH, {"spec": {"updateStrategy": {"type": "RollingUpdate"}}})
+    objects = await fetched(api, target)
+
+    assert "replaces all its engines" in target.view(objects).trouble
+    with pytest.raises(Refused, match="replaces all its engines"):
+        target.write(objects, 4)
+
+
+async def test_whole_sets_of_roles_are_scaled_whatever_the_update_strategy() -> None:
+    api = REPLICA.fake()
+    api.change(PATH, {"spec": {"updateStrategy": {"type": "RollingUpdate"}}})
+    target = await target_of(api, "stormservice/llm")
+
+    assert target.write(await fetched(api, target), 4).key.subresource == "scale"
