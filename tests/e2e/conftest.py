@@ -9,9 +9,12 @@ import pytest
 
 from connectors.virtual.environment import EtcdEnvironment, VirtualDecision
 from connectors.virtual.etcd_client import EtcdOptions
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.kubelet import Kubelet, Real
 from tests.e2e.frontend import Frontend
 from tests.e2e.scene import Scene
 from tests.e2e.servers import CLOCK, NAMESPACE, SCRIPT, Etcd, Prometheus, Setpoint
+from tests.e2e.stage import Stage
 
 
 @pytest.fixture
@@ -51,6 +54,27 @@ async def scene(
             stack.push_async_callback(end)
         await found.frontend.start()
         yield found
+
+
+@pytest.fixture
+async def stage(
+    shared_dir: Path, tmp_path: Path, control_plane: ControlPlane, program: Callable[[str, str], str]
+) -> AsyncIterator[Stage]:
+    """A namespace of its own on the API server; Prometheus and the daemon are started by the test."""
+    namespace = control_plane.admin.namespace("run")
+    scene = Scene(
+        shared=shared_dir,
+        frontend=Frontend(),
+        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
+        etcd=Etcd(tmp_path, program("etcd", "etcd-server")),
+        setpoint=Setpoint(tmp_path, SCRIPT),
+    )
+    async with AsyncExitStack() as stack:
+        for end in (scene.frontend.stop, scene.prometheus.kill, scene.setpoint.kill):
+            stack.push_async_callback(end)
+        await scene.frontend.start()
+        kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+        yield Stage(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
 
 
 async def _end(worker: "asyncio.Task[None]") -> None:
