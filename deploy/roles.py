@@ -24,7 +24,7 @@ from connectors.kubernetes.targets.grove import Gang
 from connectors.kubernetes.targets.kserve import InferenceService
 from connectors.kubernetes.targets.kserve_llm import LlmService
 from connectors.kubernetes.targets.leaderworkerset import LeaderWorkerSet
-from connectors.kubernetes.targets.ray import WorkerGroup
+from connectors.kubernetes.targets.ray import ServedGroup, WorkerGroup
 from connectors.kubernetes.targets.scalable import Scalable
 from connectors.kubernetes.targets.workload import Workload
 
@@ -75,8 +75,10 @@ def _targets() -> Mapping[str, tuple[Target, ...]]:
         "leaderworkerset": (groups,),
         "disaggregatedset": (RoleScaler(role=role, parent=scaler, owner=disaggregated, part="a role"),),
         "ray": (
-            WorkerGroup(
-                role=role, cluster=cluster, part="a group", service=_key("ray.io", "v1", "RayService")
+            WorkerGroup(role=role, parent=cluster, part="a group"),
+            ServedGroup(
+                parent=_key("ray.io", "v1", "RayService"),
+                group=WorkerGroup(role=role, parent=cluster, part="a group"),
             ),
         ),
         "llminferenceservice": tuple(
@@ -93,8 +95,8 @@ def _targets() -> Mapping[str, tuple[Target, ...]]:
             Gang(role=role, parent=gang, owner=_key("grove.io", "v1alpha1", "PodCliqueSet")),
         ),
         "stormservice": (
-            StormService(role=role, parent=storm, part=""),
-            StormService(role=role, parent=storm, part="a role"),
+            StormService(role=role, parent=storm, part="", counts_itself=True),
+            StormService(role=role, parent=storm, part="a role", counts_itself=False),
         ),
         "rollout": (Scalable(role=role, parent=rollout),),
     }
