@@ -1,5 +1,8 @@
 """Every kind of target on the real API server: the suite, and with no more rights than it asks for."""
 
+import importlib
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +26,8 @@ from tests.cluster.examples import EXAMPLES, Example, Json
 
 IDS = [example.name for example in EXAMPLES]
 KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "writing-a-target.md"
+BLOCK = re.compile(r"^```python\n# (\w+)\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 
@@ -143,6 +148,24 @@ async def test_the_actuator_scales_every_target_with_one_request_for_each_decisi
     assert seen == [example.desired + 2, example.desired - 1]
     assert gpus is not None
     assert len(patches(control_plane, namespace)) == 2
+
+
+@pytest.mark.slow
+async def test_the_target_of_the_guide_keeps_its_promises_on_a_real_cluster(
+    control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, code in BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    control_plane.admin.crd(crds.crd("acme.example", "Fleet", versions=("v1",), scale=False))
+    namespace = control_plane.admin.namespace()
+
+    async with client(control_plane, control_plane.token, namespace) as api:
+        suite = importlib.import_module("test_acme_target").fleets(api, namespace)
+        kept = await suite.run_all()
+
+    assert len(kept) == 12
 
 
 def patches(plane: ControlPlane, namespace: str) -> list[str]:
