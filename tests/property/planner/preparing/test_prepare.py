@@ -3,10 +3,11 @@
 import copy
 from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from config.dynamo.nodes import Source
+from config.errors import ConfigError
 from planner.preparing.place import Place
 from planner.preparing.prepare import Wish, prepare, same
 from planner.preparing.text import Tree, trees, written
@@ -141,3 +142,79 @@ def reduced(graph: Tree) -> Tree:
             for key in ("image", "command", "args", "workingDir"):
                 main.pop(key, None)
     return found
+
+
+KEYS = st.sampled_from(
+    [
+        *(
+            "services",
+            "components",
+            "extraPodSpec",
+            "mainContainer",
+            "podTemplate",
+            "spec",
+            "containers",
+            "env",
+        ),
+        *(
+            "envs",
+            "args",
+            "command",
+            "volumes",
+            "volumeMounts",
+            "name",
+            "type",
+            "componentType",
+            "workingDir",
+        ),
+        *("Planner", "Worker", "configMap", "image", "metadata", "resources", "limits", "replicas"),
+    ]
+)
+ODD_SCALARS = SCALARS | st.sampled_from(
+    ["main", "planner", "worker", "sh", "-c", "--ttft", "--", "--config", "vllm serve '", "a --b 'c", "{{x}}"]
+)
+ODD = st.recursive(
+    ODD_SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=25,
+)
+SERVICES = st.dictionaries(KEYS, ODD, max_size=3)
+COMPONENTS = st.lists(ODD, max_size=3)
+MAINS = st.dictionaries(
+    st.sampled_from(["args", "command", "env", "volumeMounts", "workingDir"]), ODD, max_size=4
+)
+
+
+@st.composite
+def odd_specs(draw: st.DrawFn) -> object:
+    if draw(st.booleans()):
+        return draw(
+            ODD
+            | st.fixed_dictionaries({"services": SERVICES | ODD})
+            | st.fixed_dictionaries({"components": COMPONENTS})
+        )
+    main = draw(MAINS)
+    kind = draw(st.sampled_from(["planner", "worker"]))
+    pod = {"mainContainer": main, "volumes": draw(ODD)}
+    late = {"spec": {"containers": [{"name": "main", **main}], "volumes": draw(ODD)}}
+    if draw(st.booleans()):
+        return {"services": {"X": {"componentType": kind, "extraPodSpec": pod}}}
+    return {"components": [{"name": "x", "type": kind, "podTemplate": late}]}
+
+
+@settings(max_examples=300)
+@given(spec=odd_specs(), wish=WISHES, metadata=ODD)
+def test_whatever_the_manifest_has_is_prepared_or_refused_in_one_line(
+    spec: object, wish: Wish, metadata: object
+) -> None:
+    graph: Tree = {
+        "apiVersion": "nvidia.com/v1beta1",
+        "kind": "DynamoGraphDeployment",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    try:
+        once = prepare([graph], wish, name="g")
+    except ConfigError:
+        return
+    assert same(list(prepare(once.objects, wish, name="g").objects), list(once.objects))
