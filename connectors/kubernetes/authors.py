@@ -10,6 +10,7 @@ from collections.abc import Callable
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import FIELD_MANAGER, Json
 from connectors.kubernetes.paths import items, member, text
+from connectors.kubernetes.pending import Pending
 
 _CHANGES = 3
 _WITHIN_S = 600.0
@@ -54,10 +55,14 @@ class Changes:
     Args:
         pool: Its name.
         say: Takes what a user should know.
+
+    Attributes:
+        pending: What was written and is not shown yet.
     """
 
     def __init__(self, pool: str, *, say: Callable[[str], None]) -> None:
         self._pool, self._say = pool, say
+        self.pending = Pending(pool, say=say)
         self._desired: int | None = None
         self._asked: int | None = None
         self._foreign: list[tuple[float, str]] = []
@@ -74,9 +79,14 @@ class Changes:
         """Take note of what we wrote."""
         self._desired, self._asked = count, None
 
+    def lose_patience(self, now_s: float) -> None:
+        """Take what is shown for what is wanted where a write has not shown for long; nobody is blamed."""
+        shown = self.pending.given_up(now_s=now_s)
+        self._desired = self._desired if shown is None else shown
+
     def is_news(self, desired: int) -> bool:
         """Tell whether a number that was read is not the one that was known."""
-        return desired != self._desired
+        return self._desired not in {None, desired}
 
     def read(self, desired: int, *, author: str, now_s: float, is_standby: bool = False) -> None:
         """Take note of what was read; a change by nobody of ours is told once and counted."""

@@ -55,12 +55,21 @@ class Look:
     Attributes:
         target: The target.
         objects: Its objects.
-        view: What they say.
+        view: What they say, and what was written where it may not be read.
     """
 
     target: Target
     objects: Mapping[ObjectKey, Json]
     view: TargetView
+
+    @property
+    def shown(self) -> int:
+        """The replicas that the objects themselves say."""
+        return self.target.view(self.objects).desired
+
+    def shows(self, key: ObjectKey) -> bool:
+        """Tell whether an object, or the one that it is a subresource of, may be read."""
+        return key in self.objects or replace(key, subresource="") in self.objects
 
 
 class Pool:
@@ -106,7 +115,8 @@ class Pool:
         if target.parent in needs and target.parent not in objects:
             self._resolving.vanished()
             await self._resolving.target()
-        return Look(target=target, objects=objects, view=target.view(objects))
+        view = self.changes.pending.seen(target.view(objects))
+        return Look(target=target, objects=objects, view=view)
 
     async def read(self, *, is_standby: bool) -> PoolState:
         """Return the state of the pool, on which the next write is decided.
@@ -115,13 +125,14 @@ class Pool:
             ObservationError: If it cannot be told.
             ApiError: If the API server does not answer.
         """
+        now_s = self._around.clock.now_s()
+        self.changes.lose_patience(now_s)
         look = await self.look()
-        now_s, view = self._around.clock.now_s(), look.view
+        view = look.view
         self._around.basis.take(look.objects)
         self._settling.read(view, now_s=now_s)
-        if self.changes.is_news(view.desired):
-            author = await self._author(look)
-            self.changes.read(view.desired, author=author, now_s=now_s, is_standby=is_standby)
+        author = await self._author(look) if self.changes.is_news(view.desired) else ""
+        self.changes.read(view.desired, author=author, now_s=now_s, is_standby=is_standby)
         rivals = await self._around.rivalry.hold(look.target, view)
         found = Findings(
             engines=await self._engines(look),
@@ -136,6 +147,10 @@ class Pool:
         """Take note of what we wrote."""
         self._decided_on = count
         self.changes.wrote(count)
+
+    def wrote_unseen(self, look: Look, count: int) -> None:
+        """Take note of a write into an object that we may not read, by what was seen before it."""
+        self.changes.pending.wrote(count, shown=look.shown, now_s=self._around.clock.now_s())
 
     def is_held_anew(self, view: TargetView) -> str:
         """Return why the pool may not be written although the decision did not know; empty if it may."""

@@ -30,7 +30,7 @@ class Stage:
     kubelet: Kubelet
 
     def settings(self, **others: object) -> dict[str, object]:
-        """Return the settings of the daemon; `token` is whose rights it has, an administrator's by default."""
+        """Return the daemon's settings; `token` is whose rights it has, an administrator's if unsaid."""
         token = str(others.pop("token", self.plane.token))
         kubeconfig = self.plane.kubeconfig(token, namespace=self.namespace, folder=self.scene.setpoint.folder)
         return {
