@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from config.clock import Clock
 from config.errors import ConfigError
 from connectors.kubernetes.answers import safe
-from connectors.kubernetes.contexts import check_contexts, part
+from connectors.kubernetes.contexts import check_contexts, impersonation, part
 from connectors.kubernetes.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _KEY = "kubernetes.kubeconfig"
 _PLUGIN_S = 30.0
 _EARLY_S = 60.0
 _EARLY_RATIO = 0.2
+_LEAST_S = 5.0
 _HARMLESS = ("exec:", "oidc:", "File does not exist", "Service ", "Token file", "Cert file")
 
 
@@ -58,12 +59,14 @@ class Loaded:
         namespace: The one that it names; empty if it names none.
         how: Where it comes from, in words.
         renew_at_wall_s: When it has to be loaded again; None if only once it is refused.
+        headers: Headers that every request carries, such as whom we act for.
     """
 
     configuration: "Configuration" = field(repr=False)
     namespace: str
     how: str
     renew_at_wall_s: float | None
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         text = self.authorization
@@ -99,6 +102,7 @@ class Kubeconfig:
         self._context = context
         self._clock = clock
         self._loader: KubeConfigLoader | None = None
+        self._headers: tuple[tuple[str, str], ...] = ()
         self._seen: tuple[object, ...] = ()
 
     async def load(self) -> Loaded:
@@ -119,6 +123,7 @@ class Kubeconfig:
             namespace=str(part(context, "context").get("namespace") or ""),
             how=f"context {context.get('name', '')} of {self._paths}",
             renew_at_wall_s=self._due_at_wall_s(loader),
+            headers=self._headers,
         )
 
     async def _set(self, loader: "KubeConfigLoader") -> "Configuration":
@@ -145,8 +150,10 @@ class Kubeconfig:
         expiry = getattr(loader, "exec_plugin_expiry", None)
         if expiry is None:
             return None
-        left_s = expiry.timestamp() - self._clock.wall_s()
-        return float(expiry.timestamp() - min(_EARLY_S, max(0.0, left_s) * _EARLY_RATIO))
+        now_wall_s = self._clock.wall_s()
+        left_s = float(expiry.timestamp()) - now_wall_s
+        # What is handed out expired already (clocks differ) is not asked for with every request.
+        return now_wall_s + max(_LEAST_S, left_s - min(_EARLY_S, left_s * _EARLY_RATIO))
 
     def _read(self) -> "KubeConfigLoader":
         from kubernetes_asyncio.config.kube_config import KubeConfigMerger
@@ -169,6 +176,7 @@ class Kubeconfig:
             )
         context = self._context or str(merger.config.value.get("current-context") or "")
         check_contexts(merger.config.value, context, where=self._paths)
+        self._headers = impersonation(merger.config.value, context)
 
         def persist() -> None:
             with suppress(OSError):  # what cannot be written is kept by the loader

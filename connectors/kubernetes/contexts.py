@@ -34,6 +34,23 @@ def check_contexts(merged: Mapping[str, Any], context: str, *, where: str) -> No
         )
 
 
+def impersonation(merged: Mapping[str, Any], context: str) -> tuple[tuple[str, str], ...]:
+    """Return the headers that say whom the context's user acts for; empty if for nobody.
+
+    The library does not know them: without them we would act with more rights than the user meant.
+    """
+    name = str(part(_by_name(merged, "contexts").get(context), "context").get("user") or "")
+    user = part(_by_name(merged, "users").get(name), "user")
+    single = (("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid")))
+    groups = [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
+    extras = [
+        (f"Impersonate-Extra-{key}", str(value))
+        for key, values in (user.get("as-user-extra") or {}).items()
+        for value in values
+    ]
+    return (*((header, str(value)) for header, value in single if value), *groups, *extras)
+
+
 def part(entry: object, name: str) -> Mapping[str, Any]:
     """Return an object inside an entry; empty if it is not one."""
     found = entry.get(name) if isinstance(entry, Mapping) else None

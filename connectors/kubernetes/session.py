@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # A plugin that is refused again at once is not run for every request.
 _REST_S = 5.0
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Session:
     number: int
     renew_at_wall_s: float | None
     stamp: tuple[object, ...]
+    further: tuple[tuple[str, str], ...]
     authorization: str = field(repr=False)
     rest: "Connections" = field(repr=False)
 
@@ -58,13 +60,13 @@ class Session:
 
         if self.rest.pool_manager.closed:
             raise ApiError("the connection to the API server was closed by us", status=0)
-        known = {"Authorization": self.authorization} if self.authorization else {}
+        known = [("Authorization", self.authorization)] if self.authorization else []
         response: aiohttp.ClientResponse = await self.rest.pool_manager.request(
             method,
             # Path and query are quoted already.
             URL(f"{self.access.server}{path}{'?' if query else ''}{query}", encoded=True),
             data=content,
-            headers={"User-Agent": "setpoint", **headers, **known},
+            headers=[("User-Agent", "setpoint"), *headers.items(), *self.further, *known],
             proxy=self.rest.proxy or None,
             timeout=_no_limits(),
             allow_redirects=False,
@@ -91,6 +93,7 @@ class Door:
         self._retired: Session | None = None
         self._refused_at_s: float | None = None
         self._secrets: tuple[str, ...] = ()
+        self._renewal: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -104,15 +107,11 @@ class Door:
         Raises:
             ConfigError: If the configuration cannot be used; not for a renewal while the former still holds.
         """
-        current = self._session
-        if current is not None and not self._is_due(current):
-            return current
-        async with self._lock:
-            if self._session is None:
-                return await self._load()
-            if self._is_due(self._session):
-                await self._renew_early(self._session)
-            return self._session
+        if self._session is None:
+            return await self._first()
+        if self._is_due(self._session):
+            await self._renew_soon(self._session)
+        return self._session
 
     async def renewed(self, refused: Session) -> Session | None:
         """Return a newer session after the server refused one; None if there is nothing newer.
@@ -138,6 +137,8 @@ class Door:
 
     async def close(self) -> None:
         """Release the connections."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         async with self._lock:
             for session in (self._session, self._retired):
                 if session is not None:
@@ -154,13 +155,26 @@ class Door:
     def _is_due(self, session: Session) -> bool:
         return session.renew_at_wall_s is not None and self._clock.wall_s() >= session.renew_at_wall_s
 
+    async def _first(self) -> Session:
+        async with self._lock:
+            return self._session or await self._load()
+
+    async def _renew_soon(self, session: Session) -> None:
+        """Renew what still holds; who asks waits for a file, not for a slow plugin."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew_early(session))
+        await asyncio.wait({self._renewal}, timeout=_PATIENCE_S)
+
     async def _renew_early(self, session: Session) -> None:
-        try:
-            await self._load()
-        except ConfigError:
-            # What is in use still holds; once it does not, a 401 leads to the error.
-            later_s = self._clock.wall_s() + _REST_S
-            self._session = replace(session, renew_at_wall_s=later_s)
+        async with self._lock:
+            if self._session is not session:
+                return
+            try:
+                await self._load()
+            except ConfigError:
+                # Once what is in use does not hold any more, a 401 leads to the error.
+                later_s = self._clock.wall_s() + _REST_S
+                self._session = replace(session, renew_at_wall_s=later_s)
 
     async def _load(self) -> Session:
         loaded = await self._loaded()
@@ -176,6 +190,7 @@ class Door:
             number=before.number + 1 if before else 1,
             renew_at_wall_s=loaded.renew_at_wall_s,
             stamp=stamp,
+            further=loaded.headers,
             authorization=loaded.authorization,
             rest=rest,
         )

@@ -1,6 +1,7 @@
 """Connecting to what the settings name; only what is chosen is imported."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,11 +68,13 @@ def prometheus_of(settings: Settings, *, clock: Clock) -> PrometheusClient:
     from planner.commands.cluster import api_options_of
 
     service = settings.prometheus.service
+    # The limit of a query is the query's own; the API server must not be given up before it.
+    options = replace(api_options_of(settings), timeout_s=settings.prometheus.query_timeout + 1.0)
     return PrometheusClient(
         parse_service(service).url,
         options=_http(settings),
         clock=clock,
-        transport=ServiceTransport(KubeClient(api_options_of(settings), clock), service),
+        transport=ServiceTransport(KubeClient(options, clock), service),
     )
 
 

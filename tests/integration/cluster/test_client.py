@@ -19,7 +19,7 @@ from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.surroundings import Surroundings
 from tests.cluster.control_plane import ControlPlane, unpacked
-from tests.cluster.scripted import HastyClock
+from tests.cluster.scripted import HastyClock, tls_of
 
 # Who may do nothing may still ask for this.
 VERSION = "/version"
@@ -203,6 +203,44 @@ async def test_a_pod_uses_its_service_account_and_notes_a_rotated_token_at_once(
     assert (access.namespace, access.how) == (namespace, "the service account of the pod")
 
 
+async def test_a_user_who_acts_for_another_has_only_the_others_rights(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    path = control_plane.kubeconfig(control_plane.token, namespace=namespace, folder=tmp_path)
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["users"][0]["user"] |= {"as": "jane", "as-groups": ["dev", "ops"]}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    client = KubeClient(ApiOptions(kubeconfig=path), SystemClock())
+
+    with pytest.raises(ApiError, match='User "jane" cannot list') as caught:
+        await client.get(_deployments(namespace))
+    await client.close()
+
+    assert caught.value.is_forbidden
+    acted = [entry.get("impersonatedUser", {}) for entry in control_plane.audit(verbs=("list",))][-1]
+    assert set(acted["groups"]) >= {"dev", "ops"}
+
+
+async def test_a_pod_notes_a_rotated_authority(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    _, token = _account(control_plane, namespace)
+    pod = _pod(control_plane, tmp_path / "account", token=token, namespace=namespace)
+    (tmp_path / "account" / "ca.crt").write_bytes(tls_of(tmp_path)[1].read_bytes())
+    clock = HastyClock()
+    client = KubeClient(ApiOptions(), clock, surroundings=pod)
+    with pytest.raises(ApiError) as caught:
+        await client.get(VERSION)
+    await clock.sleep(6.0)
+
+    _pod(control_plane, tmp_path / "account", token=token, namespace=namespace)
+    answer = await client.get(VERSION)
+    await client.close()
+
+    assert caught.value.reason == "Certificate"
+    assert answer["gitVersion"] == "v1.20.2"
+
+
 async def test_a_pod_reads_its_token_each_minute(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -278,6 +316,26 @@ async def test_a_plugin_is_run_again_before_what_it_gave_expires(
     await client.close()
 
     assert runs == [1, 1, 2]
+
+
+async def test_a_plugin_that_fails_or_gives_what_expired_is_not_run_for_every_request(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    clock = HastyClock(wall_origin_s=1_767_225_600.0)  # 2026-01-01
+    _, token = _account(control_plane, namespace)
+    _credential(tmp_path, token, expires="2025-12-31T00:00:00Z")
+    client = KubeClient(ApiOptions(kubeconfig=_plugin(control_plane, tmp_path)), clock)
+    runs = []
+
+    for later_s in (0.0, 0.0, 6.0, 0.0, 6.0, 0.0):
+        await clock.sleep(later_s)
+        await client.get(VERSION)
+        runs.append(_runs(tmp_path))
+        if len(runs) == 4:
+            (tmp_path / "credential.json").write_text("nonsense", encoding="utf-8")
+    await client.close()
+
+    assert runs == [1, 1, 2, 2, 3, 3]
 
 
 async def test_a_plugin_that_is_refused_again_rests(control_plane: ControlPlane, tmp_path: Path) -> None:
