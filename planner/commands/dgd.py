@@ -100,7 +100,7 @@ async def _answer(asked: Asked) -> Answer:
         stack.callback(teller.end)
         work = _Work(asked=asked, clock=SystemClock(), teller=teller, stack=stack)
         read = await _read(work)
-        prepared = prepare(read.objects, _wish(asked), name=read.name, beside=read.beside)
+        prepared = _prepared(asked, read)
         lines = difference(read.objects, prepared.objects, name=read.name)
         told = (*_told(prepared), *read.notes)
         if not (asked.apply or asked.dry_run):
@@ -108,6 +108,15 @@ async def _answer(asked: Asked) -> Answer:
         for line in (*lines, *told):
             teller.line(line)
         return await _applied(work, prepared)
+
+
+def _prepared(asked: Asked, read: _Read) -> Prepared:
+    try:
+        return prepare(read.objects, _wish(asked), name=read.name, beside=read.beside)
+    except ConfigError as error:
+        if not error.key.startswith("spec."):
+            raise
+        raise ConfigError(error.problem, key=f"{read.name}: {error.key}", hint=error.hint) from None
 
 
 def _check(asked: Asked) -> None:

@@ -18,6 +18,7 @@ from config.sources import process_environment
 from tests.integration.errors import startup
 from tests.integration.errors.answers import answers
 from tests.integration.errors.cluster import cluster
+from tests.integration.errors.deployments import deployments
 from tests.integration.errors.gateway import etcd
 from tests.integration.errors.hook import webhook
 from tests.integration.errors.manifests import manifests
@@ -79,6 +80,14 @@ def sections() -> list[Section]:
                     f" arguments; `--dgdr` says the same. {_START}"
                 ),
                 rows=manifests(patch),
+            ),
+            Section(
+                title="Deployments of Dynamo and requests",
+                intro=(
+                    "`setpoint dgd prepare --image … --trust-remote-code`, on files of"
+                    f" `tests/unit/planner/preparing/cases/broken`. {_START}"
+                ),
+                rows=deployments(patch),
             ),
             Section(title="Environment variables", intro=_START, rows=startup.variables(patch)),
             Section(title="Flags", intro=_START, rows=startup.flags(patch, folder)),
