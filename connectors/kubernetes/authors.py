@@ -81,7 +81,7 @@ class Changes:
 
     def lose_patience(self, now_s: float) -> None:
         """Take what is shown for what is wanted where a write has not shown for long; nobody is blamed."""
-        shown = self.pending.given_up(now_s=now_s)
+        shown = self.pending.given_up(now_s)
         self._desired = self._desired if shown is None else shown
 
     def is_news(self, desired: int) -> bool:

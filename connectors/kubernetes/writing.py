@@ -111,6 +111,8 @@ class Writing:
                 return await self._send(pool, look, write.on_missing, count)
             return await self._failed(pool, look, write, error)
         await self._around.cache.wrote(write.key, answer)
+        if not look.shows(write.key):
+            pool.wrote_unseen(look, count)
         await self._wrote(pool, count)
         return True
 
