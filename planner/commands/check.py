@@ -129,7 +129,7 @@ async def _api(settings: Settings, clock: Clock) -> tuple[Api, Access]:
         return client, await client.open()
     except ConfigError as error:
         await client.close()
-        return NoApi(str(error)), Access(server="an unknown address", namespace="", how="no configuration")
+        return NoApi(str(error)), Access(server="", namespace="", how="")
 
 
 class NoApi:

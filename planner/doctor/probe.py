@@ -5,6 +5,7 @@ One completion of a few tokens is sent. Then each family that it must have moved
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 
 from config.errors import Unreachable
@@ -15,6 +16,7 @@ from connectors.prometheus.queries import Queries
 from connectors.prometheus.targets import scrape_interval_s
 from planner.doctor.findings import Sign, fail, listed, ok, skip, warn
 from planner.doctor.patient import Asked, Frontend, Patient
+from planner.doctor.prometheus import number_in
 
 _TOKENS = 8
 _PROMPT = "Say hello."
@@ -23,6 +25,8 @@ _SCRAPES = 2.0
 _MARGIN_S = 2.0
 _ASK_EVERY_S = 0.5
 _WINDOW_S = 300.0
+# More completions than this are not ours alone.
+_ONE = 1.5
 
 
 async def check_probe(patient: Patient) -> Sign:
@@ -100,23 +104,41 @@ def _names(said: str) -> tuple[str, ...]:
 
 
 async def _watch(patient: Patient, prometheus: Asked, before: Mapping[str, float], *, said: str) -> Sign:
-    interval_s = await _interval_s(patient, prometheus)
-    limit_s = _SCRAPES * interval_s + _MARGIN_S
+    """Wait until a scrape that began after the answer shows growth, for two scrapes at most."""
+    answered_at_s = number_in(await prometheus.query("time()"))
+    limit_s = _SCRAPES * await _interval_s(patient, prometheus) + _MARGIN_S
     began_s = patient.clock.now_s()
     arrived: dict[str, float] = {}
+    grown: dict[str, float] = {}
     while True:
-        now = await _marks(patient, prometheus)
+        if await _is_scraped_since(patient, prometheus, answered_at_s):
+            grown = _growth(before, await _marks(patient, prometheus))
         took_s = patient.clock.now_s() - began_s
-        for family in marks_of(patient.dialect):
-            if now.get(family, 0.0) > before.get(family, 0.0):
-                arrived.setdefault(family, took_s)
-        missing = set(marks_of(patient.dialect)) - set(arrived)
-        if not missing or took_s >= limit_s:
+        arrived = {family: arrived.get(family, took_s) for family in grown}
+        if len(arrived) == len(marks_of(patient.dialect)) or took_s >= limit_s:
             break
         await patient.clock.sleep(_ASK_EVERY_S)
     if not arrived:
         return await _lost(patient, prometheus, before, said=said, limit_s=limit_s)
-    return judge_marks(patient.dialect, arrived, said=said)
+    sign = judge_marks(patient.dialect, arrived, said=said)
+    return _with_others(sign) if grown.get(patient.dialect.completed, 0.0) > _ONE else sign
+
+
+async def _is_scraped_since(patient: Patient, prometheus: Asked, at_s: float) -> bool:
+    """Tell whether every frontend was scraped after a moment of Prometheus' own clock."""
+    presence = promql.select_any(patient.dialect.presence, patient.scope.of_targets(patient.dialect))
+    oldest_s = number_in(await prometheus.query(f"min(timestamp({presence}))"))
+    return not oldest_s <= at_s
+
+
+def _growth(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    grown = {family: value - before.get(family, 0.0) for family, value in now.items()}
+    return {family: value for family, value in grown.items() if value > 0.0}
+
+
+def _with_others(sign: Sign) -> Sign:
+    note = "other requests came meanwhile: that marks arrive is sure, that they are of this one is not"
+    return replace(sign, details=(*sign.details, note))
 
 
 def judge_marks(dialect: Dialect, arrived: Mapping[str, float], *, said: str) -> Sign:
@@ -130,13 +152,15 @@ def judge_marks(dialect: Dialect, arrived: Mapping[str, float], *, said: str) ->
     signals = marks_of(dialect)
     missing = [family for family in signals if family not in arrived]
     took_s = max(arrived.values(), default=0.0)
-    details = tuple(f"{signals[family]}: {family} after {at_s:.1f} s" for family, at_s in arrived.items())
+    details = tuple(
+        f"{signals[family]}: {family} after {at_s:.1f} s" for family, at_s in sorted(arrived.items())
+    )
     # Where arrivals are not counted, they are derived from completions.
     if missing == [dialect.started] and dialect.started:
         return ok(f"{said}; all its marks but {dialect.started}, which is not needed, arrived", *details)
     if missing:
         return warn(f"{said}; these did not grow: {listed(missing, most=8)}", *details)
-    return ok(f"{said}; all its marks arrived in Prometheus within {took_s:.1f} s", *details)
+    return ok(f"{said}; all its marks were in Prometheus {took_s:.1f} s later", *details)
 
 
 async def _lost(
@@ -146,7 +170,7 @@ async def _lost(
     where = ",".join(str(one) for one in patient.scope.of_series(patient.dialect))
     summary = f"{said}, but no counter grew within {limit_s:.0f} s under {{{where}}}"
     elsewhere = await _marks(patient, prometheus, everywhere=True)
-    if any(value > before.get(family, 0.0) for family, value in elsewhere.items()):
+    if _growth(before, elsewhere):
         return fail(
             summary,
             "the families exist under other labels",

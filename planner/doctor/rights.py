@@ -76,7 +76,7 @@ def _names(patient: Patient, feature: Feature) -> tuple[str, ...]:
 
 
 async def check_rights(patient: Patient) -> Sign:
-    """Ask the API server for each right."""
+    """Ask the API server for each right, on kinds that it serves."""
     pools = await examined_pools(patient)
     if not any(pool.target for pool in pools):
         return skip("no target was found, whose kind decides which rights are needed")
@@ -88,7 +88,9 @@ async def check_rights(patient: Patient) -> Sign:
             todo="ask somebody who may create subjectaccessreviews, or check with the daemon's own token"
             " and --as-self",
         )
-    lacking = await lacking_of(api, need.rules, need.namespace, account=patient.account)
+    served = {text(group, "name") for group in items(await patient.records.get("/apis"), "groups")}
+    rules = [rule for rule in need.rules if not rule.group or rule.group in served]
+    lacking = await lacking_of(api, rules, need.namespace, account=patient.account)
     return judge_rights(lacking, account=patient.account, namespace=need.namespace)
 
 
@@ -166,8 +168,8 @@ async def check_excess(patient: Patient) -> Sign:
     if not patient.account:
         return skip("our own Roles are not judged, only those of a service account")
     pools = await examined_pools(patient)
-    if not any(pool.target for pool in pools):
-        return skip("no target was found, whose kind decides which rights are needed")
+    if not pools or any(pool.target is None for pool in pools):
+        return skip("not all targets were found, whose kinds decide which rights are needed")
     need = needs_of(patient, pools)
     granted = await _granted(patient)
     found = tuple((role, excess) for role, rules in granted.items() for excess in unneeded(rules, need.rules))

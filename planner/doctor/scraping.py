@@ -1,5 +1,6 @@
 """Is the frontend scraped, often enough, and finely enough for the targets?"""
 
+import math
 from collections.abc import Iterable
 
 from connectors.base import Unknown
@@ -62,12 +63,17 @@ def judge_scraping(patient: Patient, up: QueryResult, scrapes: QueryResult, *, l
         return warn(
             f"{summary}; prometheus.scrape_interval says {settings.prometheus.scrape_interval:g} s",
             *_of_window(interval_s, settings.interval),
-            todo=f"scrape more often (interval: 5s in the monitor), or --set prometheus.scrape_interval="
-            f"{interval_s:.0f}s",
+            todo="scrape more often (interval: 5s in the monitor), or"
+            f" --set prometheus.scrape_interval={_written(interval_s)}",
         )
     if isinstance(doubt, Unknown):
         return warn(summary, doubt.why, todo="nothing is scaled down while that is so")
     return ok(summary)
+
+
+def _written(seconds: float) -> str:
+    """Return a time as settings have it, not less than it is."""
+    return promql.duration(math.ceil(seconds) if seconds >= 1.0 else math.ceil(100.0 * seconds) / 100.0)
 
 
 def _of_window(interval_s: float, tick_s: float) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ async def check_server(patient: Patient) -> Sign:
 
 
 def _no_answer(patient: Patient, error: ApiError) -> Sign:
+    if not patient.server:
+        return fail(f"no API server can be asked: {error}", todo="kubectl config get-contexts")
     where = f"the API server at {patient.server}"
     if error.status == HTTPStatus.UNAUTHORIZED:
         return fail(

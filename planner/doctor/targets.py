@@ -39,7 +39,7 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
     if lost:
         details = tuple(f"{pool.name}: {pool.problem}" for pool in lost)
         say = fail if any(pool.is_missing for pool in lost) else warn
-        what = "is not there" if any(pool.is_missing for pool in lost) else "cannot be read"
+        what = "was not found" if any(pool.is_missing for pool in lost) else "cannot be read"
         names = ", ".join(f"{pool.name} ({pool.words})" for pool in lost)
         todo = f"kubectl get {lost[0].reference.kind} -n {patient.namespace} shows what is there"
         return say(f"what is to be scaled {what}: {names}", *details, todo=todo, grid=grid)
@@ -49,7 +49,7 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
         names = ", ".join(pool.name for pool in silent)
         return warn(
             f"the pods of {names} do not say how many GPUs an engine has; the settings say"
-            f" {', '.join(str(gpus_of(patient, pool)) for pool in silent)}",
+            f" {', '.join(f'{gpus_of(patient, pool)} for {pool.name}' for pool in silent)}",
             "the budget is only kept if that is right",
             todo=f"{flags}, if it is not",
             grid=grid,

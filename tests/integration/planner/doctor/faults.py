@@ -323,7 +323,7 @@ FAULTS = (
         spoil=_setting("dynamo.graph_deployment", "lm"),
         check="targets",
         verdict="fail",
-        said=("is not there", "dynamographdeployment/lm", "kubectl get"),
+        said=("was not found", "dynamographdeployment/lm", "kubectl get"),
     ),
     Fault(
         name="a role has no service",
