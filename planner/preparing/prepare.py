@@ -13,7 +13,7 @@ from config.errors import ConfigError
 from planner.preparing.arguments import PlannerArguments, context_of
 from planner.preparing.graph import KIND, Part, is_graph, name_of, namespace_of, parts_of
 from planner.preparing.notebook import Notebook
-from planner.preparing.place import Place, profile_maps, put_setpoint, take_out
+from planner.preparing.place import Place, profile_maps, put_setpoint, runs_setpoint, take_out
 from planner.preparing.remote_code import FLAG, trust_remote_code
 from planner.preparing.text import Tree
 from planner.preparing.variables import add_pod_fields
@@ -110,6 +110,8 @@ def _place(graph: Tree, part: Part, wish: Wish, *, manifests: str, notebook: Not
         notebook.notes.append(f"start Setpoint with: {_command(graph, arguments, maps)}")
         if maps:
             notebook.notes.append(f"FOLDER and files of the planner's pod: from ConfigMap {', '.join(maps)}")
+    elif not runs_setpoint(part):
+        notebook.noted(part.name, "Dynamo's planner stays; Setpoint does not scale beside it unless told to")
 
 
 def _trust(parts: Sequence[Part], notebook: Notebook) -> None:

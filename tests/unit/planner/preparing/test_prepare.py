@@ -206,6 +206,9 @@ def test_a_kept_planner_is_not_touched(case: Case) -> None:
         ["python3", "-m", "planner_sla"],
         "registry.example/vllm-runtime:0.9.0",
     )
+    assert (
+        "Planner: Dynamo's planner stays; Setpoint does not scale beside it unless told to" in prepared.notes
+    )
 
 
 def test_a_deployment_without_a_planner_is_told() -> None:
