@@ -65,20 +65,32 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _joined(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield findings, those that say the same of several pools once."""
+    """Yield findings; what is true of several pools, or not looked at for one reason, is said once."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for one in findings:
-        key = (one.check.partition(" ")[0], one.verdict, one.summary, one.details, one.todo)
-        groups.setdefault(key, []).append(one)
+        kind = "" if one.verdict is Verdict.SKIP else one.check.partition(" ")[0]
+        groups.setdefault((kind, one.verdict, one.summary, one.details, one.todo), []).append(one)
     for group in groups.values():
-        names = [one.check.partition(" ") for one in group]
-        yield replace(group[0], check=f"{names[0][0]} {', '.join(name[2] for name in names)}".strip())
+        yield replace(group[0], check=_names([one.check for one in group]))
+
+
+def _names(checks: Sequence[str]) -> str:
+    """Return names of checks with what they have in common said once.
+
+    Example:
+        >>> _names(["holds prefill", "holds decode"]), _names(["gpus", "storage"])
+        ('holds prefill, decode', 'gpus, storage')
+    """
+    parted = [check.partition(" ") for check in checks]
+    if len({part[0] for part in parted}) > 1:
+        return ", ".join(checks)
+    return f"{parted[0][0]} {', '.join(part[2] for part in parted)}".strip()
 
 
 def _of(finding: Finding) -> Iterator[str]:
     mark = (_MARKS if _speaks_utf8() else _PLAIN_MARKS)[finding.verdict]
-    head = f"  {mark} {finding.check}: "
-    lines = _filled(finding.summary, first=head, indent=_INDENT).split("\n")
+    said = f"{finding.check}: {finding.summary}"
+    lines = _filled(said, first=f"  {mark} ", indent=_INDENT).split("\n")
     yield toned("  ", Cell(text=mark, tone=_TONES[finding.verdict]), lines[0].removeprefix(f"  {mark}"))
     yield from lines[1:]
     for detail in finding.details:

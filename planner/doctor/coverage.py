@@ -6,7 +6,7 @@ Outside the profiled lengths the edge of a curve is taken, which under-counts th
 import math
 from dataclasses import dataclass
 
-from config.errors import ConfigError
+from config.errors import ConfigError, ObservationError
 from config.policy import DecodePoints, PrefillPoints
 from connectors.prometheus import promql
 from planner.doctor.findings import Sign, Verdict, fail, ok, skip, warn, worst
@@ -73,7 +73,10 @@ async def check_profile(patient: Patient) -> tuple[Sign, ...] | Sign:
     sign = judge_targets_of(patient, profile.prefill, profile.decode)
     if profile.prefill is None or profile.decode is None or patient.prometheus is None:
         return sign
-    lengths = await lengths_of(patient, patient.prometheus)
+    try:
+        lengths = await lengths_of(patient, patient.prometheus)
+    except ObservationError as error:
+        return sign, skip(f"the lengths of requests cannot be told: {error}", about="range")
     return sign, judge_range(lengths, profile.prefill, profile.decode)
 
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from config.errors import ObservationError, Unreachable
+from config.errors import ConfigError, ObservationError, Unreachable
 from connectors.kubernetes.api import ApiError
 from planner.doctor.budget import check_budget
 from planner.doctor.coverage import check_profile
-from planner.doctor.findings import Finding, Sign, Signs, Stage, skip, warn
+from planner.doctor.findings import Finding, Sign, Signs, Stage, fail, skip, warn
 from planner.doctor.gpus import check_gpu_operator, check_gpus
 from planner.doctor.grace import check_grace
 from planner.doctor.kinds import check_kinds
@@ -87,14 +87,21 @@ async def _look(check: Check, patient: Patient, *, is_there: bool) -> Signs:
     try:
         async with asyncio.timeout(_LIMIT_S):
             return await check.look(patient)
-    except TimeoutError:
-        return warn(f"was not done within {_LIMIT_S:g} s")
-    except ApiError as error:
+    except (TimeoutError, ApiError, ConfigError, ObservationError) as error:
+        return _in_words(error)
+
+
+def _in_words(error: TimeoutError | ApiError | ConfigError | ObservationError) -> Sign:
+    """Return what it means for a check that something could not be read."""
+    if isinstance(error, ApiError):
         return warn(unread(error, "what is needed for this check"), todo=_rights_hint(error))
-    except Unreachable as error:
-        return skip(f"cannot be told: {error}")
-    except ObservationError as error:
+    if isinstance(error, ConfigError):
+        return fail(str(error))
+    if isinstance(error, Unreachable):
+        return skip("Prometheus does not answer, see prometheus")
+    if isinstance(error, ObservationError):
         return warn(f"cannot be told: {error}")
+    return warn(f"was not done within {_LIMIT_S:g} s")
 
 
 def _rights_hint(error: ApiError) -> str:

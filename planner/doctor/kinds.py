@@ -104,7 +104,7 @@ def _rows(one: Served, *, is_needed: bool) -> list[tuple[str, ...]]:
     for plural, versions in one.versions.items():
         kinds.setdefault(versions, []).append(plural)
     return [
-        (one.piece.name, needed, ", ".join(versions), ", ".join(plurals))
+        (one.piece.name, needed, ", ".join(versions), ", ".join(_shortened(plurals)))
         for versions, plurals in kinds.items()
     ]
 

@@ -175,3 +175,10 @@ async def test_an_api_server_that_nobody_can_name_refuses_everything() -> None:
     ):
         with pytest.raises(ApiError, match="no kubeconfig"):
             await asked
+
+
+def test_what_was_not_looked_at_for_one_reason_is_said_once() -> None:
+    away = "the API server does not answer"
+    shown = as_lines([finding(name, verdict=Verdict.SKIP, summary=away) for name in ("storage", "gpus")])
+
+    assert f"– storage, gpus: {away}" in shown

@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.errors import Unreachable
 from connectors.kubernetes.api import ApiError
 from planner.doctor.examination import CHECKS, examine
 from planner.doctor.findings import Stage, Verdict
@@ -72,3 +73,14 @@ def test_checks_have_names_of_their_own_in_the_order_of_stages() -> None:
     assert [check.stage for check in CHECKS] == sorted(
         (check.stage for check in CHECKS), key=list(Stage).index
     )
+
+
+async def test_without_prometheus_the_profile_itself_is_judged_all_the_same() -> None:
+    silent = Told({"": Unreachable("nobody listens")})
+
+    findings = await examine(patient(prometheus=silent))
+
+    found = {one.check: one.verdict for one in findings}
+    assert found["prometheus"] is Verdict.FAIL
+    assert found["series"] is Verdict.SKIP
+    assert (found["profile"], found["profile range"]) == (Verdict.OK, Verdict.SKIP)
