@@ -20,6 +20,7 @@ from config.load import load_sections, named_manifest
 from config.problems import Origin, OriginKind
 from config.settings import Settings
 from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.discovery import Remembering
 from planner.commands.flags import Given
 from planner.commands.loading import settings_of
 from planner.commands.telling import LogTeller, StreamTeller
@@ -27,7 +28,7 @@ from planner.preparing.folder import folder_of
 from planner.preparing.outputs import Outputs, outputs_of
 from planner.preparing.request import Key, stage_of
 from planner.preparing.requests import read_request, wait_for_request
-from planner.preparing.waiting import Teller
+from planner.preparing.waiting import Seen, Teller, wait_for
 
 T = TypeVar("T")
 _NAME = re.compile(
@@ -121,7 +122,8 @@ async def connected(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Api
     client = KubeClient(api_options_of(settings), clock)
     try:
         access = await client.open()
-        yield client, access.namespace
+        # What is served does not change while a request is waited for, and need not be asked each second.
+        yield Remembering(client), access.namespace
     finally:
         await client.close()
 
@@ -167,7 +169,7 @@ async def fetched_of(api: Api, key: Key, *, clock: Clock, teller: Teller | None)
         request = await read_request(api, key)
     else:
         request = await wait_for_request(api, key, clock=clock, teller=teller)
-    outputs = await outputs_of(api, key, request)
+    outputs = await _outputs(api, key, request, clock=clock, teller=teller)
     spec = request.get("spec")
     if isinstance(spec, dict) and "v1beta2" in spec:
         hint = "give its targets and limits as settings of Setpoint's"
@@ -179,6 +181,18 @@ async def fetched_of(api: Api, key: Key, *, clock: Clock, teller: Teller | None)
         learned=dict(_learned(key, outputs)),
         notes=tuple(_notes(key, request, outputs)),
     )
+
+
+async def _outputs(api: Api, key: Key, request: Json, *, clock: Clock, teller: Teller | None) -> Outputs:
+    if teller is None:
+        return await outputs_of(api, key, request)
+
+    async def look() -> Seen[Outputs]:
+        found = await outputs_of(api, key, request)
+        profile = "with a profile" if found.profile else "without a profile"
+        return Seen(words=f"deployment {found.name or 'not known'}, {profile}", result=found)
+
+    return await wait_for(look, about=f"request {key}", clock=clock, teller=teller)
 
 
 def _learned(key: Key, outputs: Outputs) -> Iterator[tuple[str, Value]]:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from config.clock import Clock
 from config.errors import ConfigError
@@ -14,6 +15,8 @@ from planner.preparing.request import PLURAL, Key, deployment_of, jobs_of, reaso
 from planner.preparing.waiting import Seen, Teller, is_passing, wait_for
 
 _SHOWN = 8
+# An API server that has just started does not know all rights yet, and a token may be about to be renewed.
+_NOT_NOW = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _STATUSES = ("initContainerStatuses", "containerStatuses")
 
 
@@ -55,11 +58,7 @@ async def read_request(api: Api, key: Key) -> Json:
     try:
         return await api.get(kinds.requests.path(key.namespace, key.name))
     except ApiError as error:
-        if error.is_forbidden:
-            raise _forbidden(key, kinds) from None
-        if not error.is_missing:
-            raise
-        raise await _unknown(api, key, kinds) from None
+        raise await _in_words(api, key, kinds, error) from None
 
 
 async def wait_for_request(api: Api, key: Key, *, clock: Clock, teller: Teller) -> Json:
@@ -73,12 +72,15 @@ async def wait_for_request(api: Api, key: Key, *, clock: Clock, teller: Teller) 
 
     async def look() -> Seen[Json]:
         nonlocal was_seen
+        kinds = await kinds_of(api)
         try:
-            request = await read_request(api, key)
-        except ConfigError:
-            if was_seen:
+            request = await api.get(kinds.requests.path(key.namespace, key.name))
+        except ApiError as error:
+            if was_seen and error.status in _NOT_NOW:
+                return Seen(words=f"{error}; it is asked again")
+            if was_seen and error.is_missing:
                 raise ConfigError("it was deleted while it was waited for", key=f"request {key}") from None
-            raise
+            raise await _in_words(api, key, kinds, error) from None
         was_seen = True
         stage = stage_of(request)
         if stage.is_failed:
@@ -156,6 +158,12 @@ def _container_troubles(status: Json) -> Iterator[str]:
 
 def _joined(*words: str) -> str:
     return ": ".join(" ".join(word.split())[:300] for word in words if word.strip())
+
+
+async def _in_words(api: Api, key: Key, kinds: Kinds, error: ApiError) -> ConfigError | ApiError:
+    if error.is_forbidden:
+        return _forbidden(key, kinds)
+    return await _unknown(api, key, kinds) if error.is_missing else error
 
 
 def _forbidden(key: Key, kinds: Kinds) -> ConfigError:

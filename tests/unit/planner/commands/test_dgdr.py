@@ -12,7 +12,7 @@ import pytest
 from config.clock import VirtualClock
 from config.errors import ConfigError
 from config.load import load, load_sections
-from connectors.kubernetes.api import Resource
+from connectors.kubernetes.api import ApiError, Resource
 from planner.commands.dgdr import fetched_of, request_named
 from planner.commands.flags import Given
 from planner.commands.loading import load_to_run
@@ -168,3 +168,33 @@ def test_a_terminal_has_one_line_that_is_written_over_and_a_log_has_none() -> No
     assert log.getvalue() == "x: Ready\n"
     assert terminal.getvalue().startswith("\r| x: Pending, for 2 s")
     assert terminal.getvalue().endswith("\rx: Ready\n")
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def still(self, text: str) -> None:
+        """Nothing is written over here."""
+
+
+def test_an_api_server_that_is_silent_at_any_step_is_asked_again() -> None:
+    async def scene() -> list[str]:
+        api = cluster({"profilingConfig": {"config": {"planner": {}}}}, {"state": "Ready"})
+        clock, told = VirtualClock(), Told()
+        for part in ("/apis", REQUESTS.path("llm", "qwen-sla"), "/api/v1/namespaces/llm/configmaps"):
+            api.fail_next(ApiError("no answer", status=0), path_prefix=part)
+        task = asyncio.create_task(fetched_of(api, KEY, clock=clock, teller=told))
+        await clock.advance(5.0)
+        assert (await task).name == "llm/qwen-sla (cluster)"
+        return told.lines
+
+    assert asyncio.run(scene()) == [
+        "request llm/qwen-sla: no answer; it is asked again",
+        "request llm/qwen-sla: Ready",
+        "request llm/qwen-sla: no answer; it is asked again",
+        "request llm/qwen-sla: deployment not known, without a profile",
+    ]

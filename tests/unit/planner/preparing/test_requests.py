@@ -141,6 +141,23 @@ def test_a_silent_api_server_is_asked_again_and_told() -> None:
     ]
 
 
+def test_a_refusal_after_the_request_was_seen_may_pass() -> None:
+    async def scene() -> list[str]:
+        api, clock, told = cluster({"phase": "Pending"}), VirtualClock(), Told()
+        task = await waiting(api, clock, told)
+        api.forbid("get", PATH)
+        await clock.advance(1.0)
+        api.permit()
+        api.change(PATH, {"status": {"phase": "Ready"}})
+        await clock.advance(2.0)
+        await task
+        return told.lines
+
+    lines = asyncio.run(scene())
+    assert len(lines) == 3
+    assert lines[1].endswith("; it is asked again")
+
+
 def test_a_refusal_is_not_asked_again() -> None:
     async def scene() -> None:
         api = cluster()
