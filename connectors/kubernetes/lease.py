@@ -14,9 +14,9 @@ This does not fence: a write that was sent in time may arrive late. Therefore th
 right before each write and sends the version that it decided on. A pause of the whole machine may stop the
 monotonic clock; the wall clock is asked as well, and the earlier end counts.
 
-A Lease that is deleted is missed by a candidate no earlier than its holder would have been. Who never saw it
-creates it at once: a process that starts in the moment of such a deletion may lead beside the former
-leader until that one's next renewal, which is refused.
+A Lease that somebody deletes counts as changed: who knew it waits for a whole duration from there on, unless
+its holder makes it again. Who never saw it creates it at once: a process that starts in the very moment of
+such a deletion may lead beside the former leader until that one's next renewal, which is refused.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import TypeVar
 
 from config.clock import Clock, within
 from config.errors import ConfigError, SetpointError
@@ -34,6 +35,8 @@ from connectors.kubernetes.lease_record import LEASES, LeaseRecord, claimed, rec
 from connectors.kubernetes.rights import Feature, missing_yaml, rules_for
 
 __all__ = ["Leadership", "LeaseNews", "LeaseOptions", "Listener", "identity_of"]
+
+T = TypeVar("T")
 
 _MARGIN_RATIO = 0.2
 _PERIOD_RATIO = 0.2
@@ -142,7 +145,7 @@ class Leadership:
             self._task = None
         if self._is_ours and self._lease:
             with suppress(SetpointError, TimeoutError):
-                await self._bounded(self._release)
+                await self._bounded(self._release())
 
     @property
     def _where(self) -> str:
@@ -173,7 +176,7 @@ class Leadership:
 
     async def _try(self) -> None:
         """Look, claim or renew once; whatever comes of it is remembered and told, never raised."""
-        (error,) = await asyncio.gather(self._bounded(self._step), return_exceptions=True)
+        (error,) = await asyncio.gather(self._step(), return_exceptions=True)
         if error is None:
             self._problem = ""
             self._is_answered, self._denied = True, ""
@@ -207,8 +210,9 @@ class Leadership:
             return LeaseNews.LEADS, f"{self._options.identity} leads by {self._where}"
         return (LeaseNews.LOST if self._is_ours else LeaseNews.FOLLOWS), standby
 
-    async def _bounded(self, work: Callable[[], Awaitable[None]]) -> None:
-        await within(self._clock, work(), self._options.duration_s * _ANSWER_RATIO)
+    async def _bounded(self, work: Awaitable[T]) -> T:
+        """Wait for one answer: three of them fit into the time that a leader has left after a renewal."""
+        return await within(self._clock, work, self._options.duration_s * _ANSWER_RATIO)
 
     async def _step(self) -> None:
         if not self._is_ours:
@@ -230,12 +234,13 @@ class Leadership:
 
     async def _look(self) -> None:
         try:
-            self._saw(await self._api.get(self._path))
+            self._saw(await self._bounded(self._api.get(self._path)))
         except ApiError as error:
             if not error.is_missing:
                 raise
-            # Deleted: its holder does not know yet, so that the claim stands until it ends by itself.
-            self._lease = {}
+            if self._lease:
+                # Deleted. Its holder may not know yet, and may have renewed it after we looked last.
+                self._lease, self._seen_at_s = {}, self._clock.now_s()
 
     async def _claim(self) -> None:
         began_s, began_wall_s = self._clock.now_s(), self._clock.wall_s()
@@ -247,7 +252,7 @@ class Leadership:
             duration_s=options.duration_s,
             wall_s=began_wall_s,
         )
-        self._saw(await self._send(lease))
+        self._saw(await self._bounded(self._send(lease)))
         valid_s = options.duration_s * (1.0 - _MARGIN_RATIO)
         self._leads_until_s = began_s + valid_s
         self._leads_until_wall_s = began_wall_s + valid_s

@@ -69,25 +69,33 @@ def test_never_two_lead_at_once(candidates: list[Candidate], deletion: int) -> N
     assert most <= 1
 
 
-@given(first=st.integers(0, 20), second=st.integers(0, 20), silent=st.integers(25, 60))
-@settings(max_examples=15)
-def test_somebody_leads_again_within_15_s_of_silence(first: int, second: int, silent: int) -> None:
-    one = _healthy(first, silent if first <= second else STEPS)
-    other = _healthy(second, silent if second < first else STEPS)
+@given(
+    speeds=st.tuples(st.sampled_from((0.91, 1.0, 1.09)), st.sampled_from((0.91, 1.0, 1.09))),
+    answer_s=st.sampled_from((0.0, 1.0, 2.2)),
+    second=st.integers(4, 30),
+    silent=st.integers(40, 60),
+    is_deleted=st.booleans(),
+)
+@settings(max_examples=25)
+def test_a_leader_that_falls_silent_has_stepped_down_when_the_next_leads_within_15_s(
+    *, speeds: tuple[float, float], answer_s: float, second: int, silent: int, is_deleted: bool
+) -> None:
+    one = _steady(0, speed=speeds[0], fault=Fault(back_s=answer_s), cut=silent)
+    other = _steady(second, speed=speeds[1], fault=Fault(), cut=STEPS)
 
-    most, leading = asyncio.run(_played([one, other], 2 * STEPS))
+    most, leading = asyncio.run(_played([one, other], silent if is_deleted else 2 * STEPS))
 
     assert most == 1
-    assert all(leading[max(first, second) + 1 : silent])
+    assert all(leading[max(second + 4, 12) : silent])
     assert all(leading[silent + int(15.0 / STEP_S) :])
 
 
-def _healthy(start: int, cut: int) -> Candidate:
+def _steady(start: int, *, speed: float, fault: Fault, cut: int) -> Candidate:
     return Candidate(
         start=start,
-        speed=1.0,
+        speed=speed,
         wall_offset_s=0.0,
-        faults=(Fault(),),
+        faults=(fault,),
         cut=cut,
         cut_for=STEPS,
         closes=2 * STEPS,
