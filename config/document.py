@@ -28,8 +28,8 @@ each with its value and its origin, `setpoint config sample` writes a commented 
   have a flag of their own (`setpoint run --help`).
 - Dynamo's `PROMETHEUS_ENDPOINT`, `PLANNER_PROMETHEUS_PORT`, `DYN_NAMESPACE` and `DYN_PARENT_DGD_K8S_NAME` are
   taken with Dynamo's meaning.
-- `--dgdr FILE`, or the variable `SETPOINT_DGDR`, names a manifest of Dynamo's, whose planner keys are taken
-  with Dynamo's units and defaults: [dynamo.md](dynamo.md).
+- `--dgdr FILE`, or the variable `SETPOINT_DGDR`, names a manifest of Dynamo's, or a request in the cluster
+  (`NAMESPACE/NAME`), whose planner keys are taken with Dynamo's units and defaults: [dynamo.md](dynamo.md).
 - A duration needs its unit: `300ms`, `30s`, `5m`, `1h`, `1h30m`. A size is written as `64MiB`, or in bytes.
 - A secret is masked wherever settings are shown.
 - An unknown name, a missing unit or a contradiction ends the start with one line for each, which says what to
