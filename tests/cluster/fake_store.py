@@ -121,8 +121,11 @@ def _next(before: Json, item: Json) -> Json:
     metadata["generation"] = before["metadata"].get("generation", 1) + (
         after.get("spec") != before.get("spec")
     )
-    known = {name: before[name] for name in ("apiVersion", "kind") if name in before}
-    return {**{name: value for name, value in after.items() if name not in {"apiVersion", "kind"}}, **known}
+    for name in ("apiVersion", "kind"):
+        after.pop(name, None)
+        if name in before:
+            after[name] = before[name]
+    return after
 
 
 def seen_as(change: Change, place: Place, query: Mapping[str, str]) -> str:
