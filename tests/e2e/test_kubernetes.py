@@ -67,7 +67,8 @@ async def test_a_fleet_that_is_left_as_it_is_costs_nothing_but_the_lease(stage: 
     stage.kubelet.deployment("prefill", replicas=1)
     stage.kubelet.deployment("decode", replicas=2)
     await stage.start(LOW, **DEPLOYMENTS)
-    await stage.scene.setpoint.ticks(2)
+    await until(lambda: sees(stage), "the load is seen")
+    await stage.scene.setpoint.ticks(2)  # what is told of the beginning is told
     before = len(stage.requests())
 
     await stage.scene.setpoint.ticks(3)
@@ -184,6 +185,11 @@ async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_when_it_wa
         late = stage.writes()[written:]
         assert [entry["responseStatus"]["code"] for entry in late] in ([], [409])
         assert stage.deployments() == planned(stage.scene.policy(), HIGH)
+
+
+async def sees(stage: Stage) -> bool:
+    steps = stage.scene.setpoint.steps()
+    return bool(steps) and not steps[-1].decision.is_hold
 
 
 async def leads(stage: Stage) -> bool:
