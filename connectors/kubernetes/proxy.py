@@ -3,7 +3,7 @@
 It is the transport of an httpx client whose addresses are the service's own. Who we are to the API server is
 the client's business; headers for the service pass, except those that belong to one connection or are the API
 server's. Where the API server answers in the service's place (no rights, no endpoints), that is an error of
-the connection, in its words, not an answer of the service. Needed are the verbs `get` and `create` on
+the connection, in its words, not an answer of the service. Needed is the verb `create` on
 `services/proxy`.
 """
 

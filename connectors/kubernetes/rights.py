@@ -103,7 +103,6 @@ RULES: Mapping[Feature, tuple[Rule, ...]] = MappingProxyType(
                 "",
                 "services/proxy",
                 "create",
-                "get",
                 why="reach Prometheus through the API server (settings: service)",
             ),
         ),
