@@ -1,7 +1,7 @@
 """The Kubernetes actuator on a real API server; the tests play the controllers and the kubelet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from config.errors import ActuationError, Conflict, ObservationError, Refused
 from config.policy import Role
 from connectors.base import Fleet, Replicas
 from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
+from connectors.kubernetes.api import WatchEvent
 from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.reference import parse_reference
@@ -24,6 +25,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 _CLOCK = SystemClock()
 
 
+class HastyClient(KubeClient):
+    """Has the server close each watch after two seconds."""
+
+    async def watch(
+        self, path: str, query: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[WatchEvent, None]:
+        async for event in super().watch(path, {**(query or {}), "timeoutSeconds": "2"}):
+            yield event
+
+
 class Scene:
     """A namespace with two pools, and the actuator that scales them."""
 
@@ -34,11 +45,13 @@ class Scene:
         self.said: list[str] = []
         self.actuator = self.actuator_of(targets)
 
-    def actuator_of(self, targets: dict[Role, str], *, token: str = "") -> KubernetesActuator:
+    def actuator_of(
+        self, targets: dict[Role, str], *, token: str = "", client: type[KubeClient] = KubeClient
+    ) -> KubernetesActuator:
         kubeconfig = self.plane.kubeconfig(token or self.plane.token, namespace=self.namespace)
         options = ApiOptions(kubeconfig=kubeconfig, retries=0, requests_per_second=1000.0)
         return KubernetesActuator(
-            KubeClient(options, _CLOCK),
+            client(options, _CLOCK),
             [
                 parse_reference(text, role=role, namespace=self.namespace, key="")
                 for role, text in targets.items()
@@ -239,3 +252,24 @@ async def test_a_target_that_is_deleted_and_made_again_is_found_again(control_pl
         fleet = await scene.fleet_when(lambda _: True)
 
         assert fleet.pools["decode"].desired == 3
+
+
+async def test_watches_that_are_closed_every_two_seconds_are_no_storm_and_nothing_is_missed(
+    control_plane: ControlPlane,
+) -> None:
+    async with deployments(control_plane) as scene:
+        hasty = scene.actuator_of(DEPLOYMENTS, client=HastyClient)
+        path = scene.kubelet.path("apps/v1", "deployments", "decode")
+        for number in range(20):
+            desired = 2 + number % 3
+            control_plane.admin.merge(f"{path}/scale?fieldManager=kubectl", {"spec": {"replicas": desired}})
+            await _CLOCK.sleep(0.5)
+            assert (await hasty.read()).pools["decode"].desired == desired
+        await hasty.close()
+
+        watches = [
+            entry
+            for entry in control_plane.audit(verbs=("watch",))
+            if entry["objectRef"].get("namespace") == scene.namespace and entry["stage"] == "ResponseStarted"
+        ]
+        assert 8 <= len(watches) <= 4 * 6  # four of them, each begun five times in ten seconds at most
