@@ -172,7 +172,8 @@ async def check_excess(patient: Patient) -> Sign:
         return skip("not all targets were found, whose kinds decide which rights are needed")
     need = needs_of(patient, pools)
     granted = await _granted(patient)
-    found = tuple((role, excess) for role, rules in granted.items() for excess in unneeded(rules, need.rules))
+    usable = _usable(need)
+    found = tuple((role, excess) for role, rules in granted.items() for excess in unneeded(rules, usable))
     if not granted:
         return warn(
             f"no Role is bound to service account {patient.account} itself",
@@ -181,15 +182,29 @@ async def check_excess(patient: Patient) -> Sign:
     return judge_excess(patient.account, tuple(granted), found)
 
 
+def _usable(need: Need) -> tuple[Rule, ...]:
+    """Return what is needed, and what features use that may be turned on later, as in deploy/."""
+    features = (feature for feature in Feature if feature is not Feature.PROMETHEUS)
+    return (*need.rules, *(rule for feature in features for rule in rules_for(feature)))
+
+
 def judge_excess(account: str, roles: tuple[str, ...], found: tuple[tuple[str, Excess], ...]) -> Sign:
-    """Say what is granted without need."""
-    if not found:
-        return ok(f"nothing beyond what is needed is granted to service account {account} ({listed(roles)})")
-    lines = [f"{role}: {excess}" for role, excess in found]
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    """Say what is granted without need.
+
+    What is needed, but for less objects than it is granted for, is mentioned and not held against anybody:
+    Roles that are written for any deployment cannot name its objects.
+    """
+    beyond = [f"{role}: {excess}" for role, excess in found if not excess.needed_names]
+    wider = [
+        f"resourceNames could restrict {role}: {excess}" for role, excess in found if excess.needed_names
+    ]
+    if not beyond:
+        summary = f"nothing beyond what is needed is granted to service account {account} ({listed(roles)})"
+        return ok(summary, *wider[:_SHOWN])
+    more = [f"and {len(beyond) - _SHOWN} more"] if len(beyond) > _SHOWN else []
     return warn(
         f"service account {account} is granted more than the daemon needs",
-        *lines[:_SHOWN],
+        *beyond[:_SHOWN],
         *more,
         todo="take these out of its Roles: whoever takes over the daemon has them, too",
     )

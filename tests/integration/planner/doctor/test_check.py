@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from planner.cli import invoke
 from tests.e2e.servers import free_port
@@ -13,6 +15,7 @@ from tests.integration.planner.doctor.faults import FAULTS, Fault
 from tests.integration.planner.doctor.site import Ward
 
 Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = pytest.mark.slow
 
 
@@ -151,3 +154,24 @@ def test_nothing_is_changed_and_no_secret_is_shown(
     assert "hf_hidden_word" not in said.out + said.err
     assert "hf-token-secret" in said.out
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_the_roles_of_the_manifests_are_just_right(
+    deployed: Ward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin, rbac = deployed.site.admin, "rbac.authorization.k8s.io/v1"
+    admin.ask("DELETE", deployed.path(rbac, "rolebindings", "setpoint"))
+    admin.ask("DELETE", deployed.role)
+    for folder in ("daemon", "targets/dynamographdeployment"):
+        text = (ROOT / "deploy" / "manifests" / folder / "role.yaml").read_text(encoding="utf-8")
+        for item in yaml.safe_load_all(text):
+            for subject in item.get("subjects", ()):
+                subject["namespace"] = deployed.namespace
+            admin.ask("POST", deployed.path(rbac, f"{item['kind'].lower()}s"), item)
+
+    code, findings = check(deployed, capsys)
+
+    verdicts = {one["check"]: (one["verdict"], one["summary"], *one["details"]) for one in findings}
+    assert verdicts["rights"][0] == "pass", verdicts["rights"]
+    assert verdicts["excess"][0] == "pass", verdicts["excess"]
+    assert code == 0
