@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Json
-from connectors.kubernetes.mirror import Listing, Mirror, MirrorOptions
+from connectors.kubernetes.listing import Listing
+from connectors.kubernetes.mirror import Mirror, MirrorOptions
 from connectors.kubernetes.paths import is_newer, version_of
 from connectors.kubernetes.target import ObjectKey
 

@@ -21,8 +21,8 @@ from enum import StrEnum
 from config.clock import Clock, within
 from config.errors import ObservationError
 from connectors.kubernetes.api import Api, ApiError, Json, WatchEvent
+from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.paths import is_newer, items, name_of, text, version_of
-from connectors.kubernetes.target import ObjectKey
 
 # The server sends a bookmark each minute; a watch that is silent for longer may have lost its other end.
 _QUIET_S = 75.0
@@ -68,36 +68,6 @@ class Snapshot:
 
     objects: Mapping[str, Json]
     seen_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """What is mirrored.
-
-    Attributes:
-        path: Where the list is.
-        selector: Label selector; empty is all.
-        name: The only object that counts, which may be read by itself; empty is all.
-    """
-
-    path: str
-    selector: str = ""
-    name: str = ""
-
-    @classmethod
-    def of_object(cls, key: ObjectKey) -> "Listing":
-        """Return the list that has nothing but one object."""
-        return cls(path=key.resource.path(key.namespace), name=key.name)
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Return what selects it."""
-        labels = {"labelSelector": self.selector} if self.selector else {}
-        return {**labels, "fieldSelector": f"metadata.name={self.name}"} if self.name else labels
-
-    def __str__(self) -> str:
-        """Return the path, with the name where there is one."""
-        return f"{self.path}/{self.name}" if self.name else self.path
 
 
 class Mirror:

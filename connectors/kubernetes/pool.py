@@ -15,7 +15,7 @@ from connectors.kubernetes.authors import Changes, author_of
 from connectors.kubernetes.basis import Basis
 from connectors.kubernetes.cache import Cache
 from connectors.kubernetes.engines import Findings, engines_in, gpus_in, said_by, state_of_pool
-from connectors.kubernetes.mirror import Listing
+from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.pods import Engines
 from connectors.kubernetes.podstate import Patience, Trouble
 from connectors.kubernetes.resolving import Resolving

@@ -10,7 +10,7 @@ from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
 from connectors.kubernetes.cache import Cache
 from connectors.kubernetes.discovery import preferred_version
-from connectors.kubernetes.mirror import Listing
+from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.paths import text
 from connectors.kubernetes.podstate import Trouble, scheduling_group_of, unplaced_groups
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from config.clock import VirtualClock
 from connectors.kubernetes.api import ApiError
-from connectors.kubernetes.mirror import Listing, Mirror, MirrorOptions
+from connectors.kubernetes.listing import Listing
+from connectors.kubernetes.mirror import Mirror, MirrorOptions
 from tests.cluster.fake_api import FakeApi
 
 _PODS = "/api/v1/namespaces/llm/pods"

@@ -8,7 +8,8 @@ import pytest
 
 from config.clock import VirtualClock
 from connectors.kubernetes.api import ApiError
-from connectors.kubernetes.mirror import Listing, Mirror, MirrorOptions, Mode
+from connectors.kubernetes.listing import Listing
+from connectors.kubernetes.mirror import Mirror, MirrorOptions, Mode
 from tests.cluster.fake_api import FakeApi
 from tests.cluster.fake_parts import Json
 
