@@ -42,6 +42,11 @@ class PrometheusClient:
         self._timeout = f"{options.query_timeout_s:g}"
         self._fetcher = HttpFetcher(options, urls=(self._url,), clock=clock, transport=transport)
 
+    @property
+    def url(self) -> str:
+        """The address, which never holds credentials."""
+        return self._url
+
     async def query(self, promql: str) -> QueryResult:
         """Evaluate an expression now, by the server's clock.
 

@@ -171,7 +171,8 @@ class PrometheusSource:
             async with asyncio.timeout_at(deadline_s):
                 result = await self._client.query(promql)
         except TimeoutError:
-            return Unknown(why=f"no answer within {self._options.observe_timeout_s:g} s")
+            limit_s = self._options.observe_timeout_s
+            return Unknown(why=f"no answer from {self._client.url} within {limit_s:g} s")
         except ObservationError as error:
             return Unknown(why=str(error))
         if result.warnings:

@@ -418,7 +418,10 @@ async def test_a_server_that_never_answers_ends_at_the_deadline() -> None:
 
     traffic = await source.observe(WINDOW_S)
 
-    assert all(why(reading) == "no answer within 0.02 s" for reading in readings(traffic))
+    assert all(
+        why(reading) == "no answer from http://prometheus.test:9090 within 0.02 s"
+        for reading in readings(traffic)
+    )
 
 
 async def test_all_questions_are_out_before_the_first_answer() -> None:
