@@ -127,7 +127,9 @@ async def check_proxy_rights(patient: Patient) -> Signs:
     if not service:
         return ()
     where, _, rest = service.removeprefix("https:").partition("/")
-    rules = tuple(replace(rule, is_needed=True) for rule in rules_for(Feature.PROMETHEUS, rest))
+    # What a Role names is the service as the path has it, with scheme and port.
+    name = f"https:{rest}" if service.startswith("https:") else rest
+    rules = tuple(replace(rule, is_needed=True) for rule in rules_for(Feature.PROMETHEUS, name))
     if patient.account and not await _may_ask(patient.records.api, where):
         return warn(f"we may not ask for the rights of service account {patient.account}")
     lacking = await lacking_of(patient.records.api, rules, where, account=patient.account)

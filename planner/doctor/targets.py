@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from config.errors import Malformed, Refused
 from config.policy import Role
-from config.settings import PoolSettings
+from config.settings import ActuatorKind, PoolSettings
 from connectors.base import HoldKind
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from connectors.kubernetes.engines import engines_in, said_by
@@ -29,6 +29,9 @@ async def check_targets(patient: Patient) -> Sign:
             todo="--set kubernetes.prefill=KIND/NAME --set kubernetes.decode=KIND/NAME,"
             " or dynamo.graph_deployment",
         )
+    if unnamed := {Role.PREFILL, Role.DECODE} - {one.role for one in patient.references}:
+        role = min(unnamed)
+        return fail(f"nothing says what the {role} pool is", todo=f"--set kubernetes.{role}=KIND/NAME")
     return judge_targets(patient, await examined_pools(patient))
 
 
@@ -55,7 +58,15 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
             grid=grid,
         )
     parents = dict.fromkeys(str(pool.target.parent) for pool in pools if pool.target)
-    return ok(f"found in namespace {patient.namespace}: {listed(parents)}", grid=grid)
+    summary = f"found in namespace {patient.namespace}: {listed(parents)}"
+    actuator = patient.settings.actuator
+    if actuator is not ActuatorKind.KUBERNETES:
+        return warn(
+            f"{summary}; nothing of it is scaled, since the actuator is {actuator.value}",
+            todo="--actuator kubernetes",
+            grid=grid,
+        )
+    return ok(summary, grid=grid)
 
 
 def gpus_of(patient: Patient, pool: Pool) -> int:

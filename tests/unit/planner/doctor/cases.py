@@ -64,6 +64,7 @@ def patient(
         "targets.ttft": "300ms",
         "targets.itl": "20ms",
         "budget_gpus": "8",
+        **({"actuator": "kubernetes", **_targets(targets)} if targets else {}),
         **{name.replace("__", "."): value for name, value in (settings or {}).items()},
     }
     loaded = load(flags=flags, environment={})
@@ -88,6 +89,10 @@ def patient(
         is_probed=frontend is not None,
         clock=clock or VirtualClock(),
     )
+
+
+def _targets(targets: Mapping[str, str]) -> Mapping[str, str]:
+    return {f"kubernetes.{role}": text for role, text in targets.items()}
 
 
 def named(name: str, *, labels: Mapping[str, str] | None = None, namespace: str = "", **rest: object) -> Json:

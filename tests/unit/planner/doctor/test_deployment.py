@@ -61,6 +61,22 @@ async def test_settings_that_name_no_target_are_told() -> None:
     assert (await check_targets(patient())).verdict is Verdict.SKIP
 
 
+async def test_targets_that_nobody_would_scale_are_told() -> None:
+    sign = await check_targets(in_cluster(cluster(), actuator="memory"))
+
+    assert sign.verdict is Verdict.WARN
+    assert "the actuator is memory" in sign.summary
+
+
+async def test_a_pool_that_no_setting_names_is_told() -> None:
+    sign = await check_targets(
+        patient({"actuator": "memory"}, targets={"prefill": "deployment/prefill"}, api=cluster())
+    )
+
+    assert sign.verdict is Verdict.FAIL
+    assert sign.summary == "nothing says what the decode pool is"
+
+
 async def test_a_target_that_may_not_be_read_is_no_missing_one() -> None:
     api = cluster()
     api.forbid("get", f"{DEPLOYMENTS}/decode")
@@ -196,7 +212,9 @@ async def test_a_right_that_can_be_done_without_is_a_warning_with_its_price() ->
 async def test_the_right_to_reach_prometheus_is_asked_where_prometheus_is() -> None:
     api = cluster()
     api.forbid(
-        "get", "/api/v1/namespaces/monitoring/services", subject=f"system:serviceaccount:{NAMESPACE}:setpoint"
+        "create",
+        "/api/v1/namespaces/monitoring/services",
+        subject=f"system:serviceaccount:{NAMESPACE}:setpoint",
     )
 
     sign = await check_proxy_rights(in_cluster(api, prometheus__service="monitoring/prom:9090"))
