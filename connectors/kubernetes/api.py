@@ -3,7 +3,7 @@
 Objects are JSON as they came. What leaves this package is `connectors.base`'s vocabulary.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -14,6 +14,8 @@ from config.errors import SetpointError
 
 # JSON of an object that others define; every reader checks what it takes out.
 Json = Mapping[str, Any]
+# What has to be so right before something is sent; it raises where it is not.
+Before = Callable[[], None]
 FIELD_MANAGER = "setpoint"
 
 
@@ -132,9 +134,23 @@ class Api(Protocol):
         ...
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
-        """Change part of an object."""
+        """Change part of an object.
+
+        Args:
+            path: The object.
+            body: The change.
+            kind: How it is stated.
+            query: Further wishes.
+            before: Called right before each time that it is sent; what it raises passes, and nothing is sent.
+        """
         ...
 
     def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:

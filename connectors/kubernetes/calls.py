@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from connectors.kubernetes.api import Before
+
 _REVIEWS = "accessreviews"
+
+
+def _go_on() -> None:
+    """Let it be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +36,11 @@ class Passed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request and whether it may be repeated after it was carried out."""
+    """A request, whether it may be sent again after it was carried out, and what has to be so each time."""
 
     passage: Passage
     is_repeatable: bool
+    before: Before = _go_on
 
     @property
     def where(self) -> str:
@@ -48,6 +55,7 @@ def call_of(
     body: object = None,
     *,
     kind: str = "application/json",
+    before: Before | None = None,
 ) -> Call:
     """Return a request of JSON.
 
@@ -57,6 +65,7 @@ def call_of(
         query: Its query.
         body: What it carries; None is nothing.
         kind: The content type of that.
+        before: Called right before each time that it is sent.
     """
     headers = {"Accept": "application/json"}
     if body is not None:
@@ -65,7 +74,7 @@ def call_of(
     passage = Passage(
         method=method, path=path, query=urlencode(query or {}), headers=headers, content=content
     )
-    return Call(passage=passage, is_repeatable=_is_repeatable(method, path, body))
+    return Call(passage=passage, is_repeatable=_is_repeatable(method, path, body), before=before or _go_on)
 
 
 def _is_repeatable(method: str, path: str, body: object) -> bool:

@@ -33,7 +33,7 @@ from connectors.kubernetes.answers import (
     refusal,
     silence,
 )
-from connectors.kubernetes.api import FIELD_MANAGER, ApiError, Json, Patch, WatchEvent
+from connectors.kubernetes.api import FIELD_MANAGER, ApiError, Before, Json, Patch, WatchEvent
 from connectors.kubernetes.calls import Call, Passage, Passed, call_of
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.pacing import TokenBucket, retry_after_s, wait_s
@@ -102,10 +102,16 @@ class KubeClient:
         return await self._ask(call_of("PUT", path, _managed(query), body))
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
         """Change part of an object."""
-        return await self._ask(call_of("PATCH", path, _managed(query), body, kind=kind))
+        return await self._ask(call_of("PATCH", path, _managed(query), body, kind=kind, before=before))
 
     async def watch(
         self, path: str, query: Mapping[str, str] | None = None
@@ -198,6 +204,7 @@ class KubeClient:
         passage, limit_s = call.passage, self._options.timeout_s
         try:
             async with asyncio.timeout(limit_s):
+                call.before()
                 response = await session.send(
                     passage.method,
                     passage.path,

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from config.errors import ConfigError
-from connectors.kubernetes.api import Api, ApiError, Json, Patch, Resource, WatchEvent
+from connectors.kubernetes.api import Api, ApiError, Before, Json, Patch, Resource, WatchEvent
 from connectors.kubernetes.meta import items, name_of, text
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import Reference, Target, TargetBuilder
@@ -151,10 +151,16 @@ class Remembering:
         return await self.api.put(path, body, query)
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
         """Change part of an object."""
-        return await self.api.patch(path, body, kind, query)
+        return await self.api.patch(path, body, kind, query, before=before)
 
     def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:
         """Follow a list from a resource version on."""

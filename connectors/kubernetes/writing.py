@@ -1,7 +1,8 @@
 """How is one pool's number of replicas written, so that nobody else's word is overwritten?
 
 Right before each write the leadership, the pause annotation and what the decision was made on are looked at
-again, on the newest that is known. The write carries a resource version: if somebody was faster the API
+again, on the newest that is known; the leadership once more before each time that a request without an answer
+is sent again. The write carries a resource version: if somebody was faster the API
 server says so (409), and what is there then is compared with what was decided on. If only the status moved
 the write is tried again; else the decision is void and the next one is made on what is there.
 """
@@ -80,10 +81,13 @@ class Writing:
         return await pool.look()
 
     def _check(self, pool: Pool, look: Look) -> None:
-        if self._leader is not None and (why := self._leader.standby()):
-            raise Standby(why)
+        self._check_leads()
         if why := pool.is_held_anew(look.view):
             raise Conflict(f"{pool.name} was left as it is: {why}")
+
+    def _check_leads(self) -> None:
+        if self._leader is not None and (why := self._leader.standby()):
+            raise Standby(why)
 
     def _compare(self, pool: Pool, look: Look, key: ObjectKey) -> None:
         """Raise if what is wanted of the target is not what it was when it was decided."""
@@ -103,8 +107,15 @@ class Writing:
         pool.changes.asked(count)
         try:
             answer = await self._api.patch(
-                write.key.path, write.body, write.kind, {"fieldManager": FIELD_MANAGER}
+                write.key.path,
+                write.body,
+                write.kind,
+                {"fieldManager": FIELD_MANAGER},
+                before=self._check_leads,
             )
+        except Standby:
+            self._doubts.add(write.key)  # a first attempt may have landed before another one was not allowed
+            raise
         except ApiError as error:
             if error.is_missing and write.on_missing is not None:
                 self._check(pool, look)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from connectors.kubernetes.api import Api, Json, Patch, WatchEvent
+from connectors.kubernetes.api import Api, Before, Json, Patch, WatchEvent
 from connectors.kubernetes.target import Rule
 
 
@@ -36,11 +36,17 @@ class Recording:
         return await self.api.put(path, body, query)
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
         """Change part of an object."""
         self._note("patch", path)
-        return await self.api.patch(path, body, kind, query)
+        return await self.api.patch(path, body, kind, query, before=before)
 
     def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:
         """Follow a list."""

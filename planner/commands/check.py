@@ -12,7 +12,7 @@ from config.load import Loaded
 from config.policy import EngineProfile
 from config.settings import Settings, SourceKind
 from connectors.kubernetes.access import Access
-from connectors.kubernetes.api import Api, ApiError, Json, Patch, WatchEvent
+from connectors.kubernetes.api import Api, ApiError, Before, Json, Patch, WatchEvent
 from connectors.kubernetes.client import KubeClient
 from connectors.prometheus.registry import load_dialect
 from planner.commands.check_flags import Asked
@@ -155,10 +155,16 @@ class NoApi:
         self._refuse(path, body, query)
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
         """Refuse."""
-        self._refuse(path, body, kind, query)
+        self._refuse(path, body, kind, query, before)
 
     async def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:
         """Refuse."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.clock import Clock, VirtualClock
-from connectors.kubernetes.api import ApiError, Patch, Resource, WatchEvent
+from connectors.kubernetes.api import ApiError, Before, Patch, Resource, WatchEvent
 from tests.cluster.fake_parts import Json, Place, merged, no, patched, place_of, scale_of
 from tests.cluster.fake_rights import Forbidden, may
 from tests.cluster.fake_served import Served
@@ -188,13 +188,21 @@ class FakeApi:
         return self._written(before, copy.deepcopy(dict(body)), place, is_dry=_is_dry(query))
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
+        if before is not None:
+            before()
         place = self._begin("PATCH", path, query, verb="patch", body=body)
-        before = self._found(place)
-        shown = self._answer(before, place)
+        found = self._found(place)
+        shown = self._answer(found, place)
         after = merged(shown, body) if kind is Patch.MERGE else patched(shown, body)
-        return self._written(before, after, place, is_dry=_is_dry(query))
+        return self._written(found, after, place, is_dry=_is_dry(query))
 
     async def watch(
         self, path: str, query: Mapping[str, str] | None = None

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass
 
 from config.clock import Clock
-from connectors.kubernetes.api import Api, ApiError, Json, Patch, WatchEvent
+from connectors.kubernetes.api import Api, ApiError, Before, Json, Patch, WatchEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,15 @@ class Line:
         return await self._over(lambda: self._api.put(path, body, query))
 
     async def patch(
-        self, path: str, body: object, kind: Patch, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: object,
+        kind: Patch,
+        query: Mapping[str, str] | None = None,
+        *,
+        before: Before | None = None,
     ) -> Json:
-        return await self._over(lambda: self._api.patch(path, body, kind, query))
+        return await self._over(lambda: self._api.patch(path, body, kind, query, before=before))
 
     def watch(self, path: str, query: Mapping[str, str] | None = None) -> AsyncIterator[WatchEvent]:
         return self._api.watch(path, query)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
+from config.errors import ConfigError, Standby
 from connectors.kubernetes.answers import BROKEN, CERTIFICATE, MALFORMED, TIMEOUT, UNCONNECTED
 from connectors.kubernetes.api import ApiError, Patch
 from connectors.kubernetes.calls import Passage
@@ -173,6 +173,22 @@ async def test_a_patch_is_repeated_if_it_says_the_same_twice(
     await asyncio.gather(client.patch(POD, body, kind), return_exceptions=True)
 
     assert len(server.received) == sent
+
+
+async def test_what_has_to_be_so_is_asked_again_before_a_write_is_repeated(
+    server: ScriptedServer, client: KubeClient
+) -> None:
+    server.otherwise = lambda _: Reply(status=503)
+    led = iter([True, True, False])
+
+    def check() -> None:
+        if not next(led):
+            raise Standby("b leads")
+
+    with pytest.raises(Standby, match="b leads"):
+        await client.patch(POD, {"spec": {"replicas": 3}}, Patch.MERGE, before=check)
+
+    assert len(server.received) == 2
 
 
 async def test_a_server_that_hangs_is_given_up(

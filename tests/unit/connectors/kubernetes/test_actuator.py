@@ -59,9 +59,10 @@ class Leader:
 
     def __init__(self) -> None:
         self.why = ""
+        self.whys: list[str] = []
 
     def standby(self) -> str:
-        return self.why
+        return self.whys.pop(0) if self.whys else self.why
 
 
 @pytest.fixture
@@ -187,6 +188,23 @@ async def test_leadership_is_looked_at_before_every_attempt() -> None:
 
     assert len(scene.api.writes()) == 1  # refused as out of date
     assert scene.api.read(scene.paths["decode"])["spec"]["replicas"] == 2
+    await scene.actuator.close()
+
+
+async def test_leadership_that_ends_before_a_write_is_sent_again_stops_it() -> None:
+    leader = Leader()
+    scene = Scene(leader)
+    await scene.read_twice()
+    leader.whys.extend(["", "b leads"])  # when it is decided on what to send, and when it is sent
+
+    with pytest.raises(Standby, match="b leads"):
+        await scene.actuator.scale(Replicas.of(decode=5))
+    written = scene.api.writes()
+    # What was sent before may have landed: it is asked for before anything else is written.
+    scene.api.change(scene.paths["decode"], {"spec": {"replicas": 5}})
+    await scene.actuator.scale(Replicas.of(decode=5))
+
+    assert written == scene.api.writes() == ()
     await scene.actuator.close()
 
 
