@@ -177,6 +177,8 @@ class Kubeconfig:
         context = self._context or str(merger.config.value.get("current-context") or "")
         check_contexts(merger.config.value, context, where=self._paths)
         self._headers = impersonation(merger.config.value, context)
+        # Whoever makes another context the current one means what is typed next, not a daemon that runs.
+        self._context = context
 
         def persist() -> None:
             with suppress(OSError):  # what cannot be written is kept by the loader

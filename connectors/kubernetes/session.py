@@ -2,7 +2,8 @@
 
 Loading the configuration again is the one way of renewal: a service account's token is read each minute, an
 exec plugin is run shortly before what it handed out expires, and everything is read again as soon as the
-server answers 401. Credentials are in no representation.
+server answers 401. The server stays the one that was first reached, whatever becomes of the kubeconfig.
+Credentials are in no representation.
 """
 
 import asyncio
@@ -179,6 +180,8 @@ class Door:
     async def _load(self) -> Session:
         loaded = await self._loaded()
         before = self._session
+        if before is not None:
+            _check_same(loaded, before.access)
         stamp = _stamp(loaded)
         rest = before.rest if before and before.stamp == stamp else connections(loaded, key=self._key)
         session = Session(
@@ -231,6 +234,16 @@ class Door:
         if self._options.kubeconfig is not None:
             return str(self._options.kubeconfig.expanduser())
         return self._surroundings.kubeconfig or str(self._surroundings.home / ".kube" / "config")
+
+
+def _check_same(loaded: Loaded, access: Access) -> None:
+    """Refuse to go on with another cluster: objects of the same names may be there, too."""
+    if loaded.server != access.server:
+        raise ConfigError(
+            f"this process began with {access.server}, and {loaded.how} leads to {loaded.server} now",
+            key="kubernetes.context",
+            hint="start it again if it is to work there",
+        )
 
 
 def _stamp(loaded: Loaded) -> tuple[object, ...]:
