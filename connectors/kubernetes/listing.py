@@ -1,9 +1,21 @@
-"""Which objects of the API server are meant: a list of them, or the one of a name."""
+"""Which objects of the API server are meant, a list of them or the one of a name, and what all of them are.
 
-from collections.abc import Mapping
+A list that is cut into pages is read to its end, and what is no list is not taken for an empty one: objects
+that are left out would look like engines that are gone.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
+from connectors.kubernetes.answers import MALFORMED
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.paths import at, items, name_of, text
 from connectors.kubernetes.target import ObjectKey
+
+
+def _as_it_is(item: Json) -> Json:
+    return item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,11 +26,13 @@ class Listing:
         path: Where the list is.
         selector: Label selector; empty is all.
         name: The only object that counts, which may be read by itself; empty is all.
+        kept: Returns what is remembered of an object.
     """
 
     path: str
     selector: str = ""
     name: str = ""
+    kept: Callable[[Json], Json] = _as_it_is
 
     @classmethod
     def of_object(cls, key: ObjectKey) -> "Listing":
@@ -34,3 +48,45 @@ class Listing:
     def __str__(self) -> str:
         """Return the path, with the name where there is one."""
         return f"{self.path}/{self.name}" if self.name else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What a list had.
+
+    Attributes:
+        objects: The objects by name.
+        version: The resource version of the list.
+    """
+
+    objects: Mapping[str, Json]
+    version: str
+
+
+async def list_all(api: Api, listing: Listing) -> Listed:
+    """Ask for a list, and for its further pages where it has some.
+
+    Raises:
+        ApiError: If there is no answer, or it is no list.
+    """
+    found: dict[str, Json] = {}
+    query = dict(listing.query)
+    while True:
+        answer = await api.get(listing.path, query)
+        version = _version_of(answer, listing)
+        found |= {name_of(item): listing.kept(item) for item in items(answer, "items")}
+        query["continue"] = text(answer, "metadata", "continue")
+        if not query["continue"]:
+            return Listed(objects=found, version=version)
+
+
+def _version_of(answer: Json, listing: Listing) -> str:
+    version, found = text(answer, "metadata", "resourceVersion"), at(answer, "items")
+    if not version or not (found is None or isinstance(found, list)):
+        raise ApiError(
+            f"expected a list with a resource version as the answer to GET {listing.path}, found another"
+            f" document; is this the address of a Kubernetes API server?",
+            status=HTTPStatus.OK,
+            reason=MALFORMED,
+        )
+    return version

@@ -21,8 +21,8 @@ from enum import StrEnum
 from config.clock import Clock, within
 from config.errors import ObservationError
 from connectors.kubernetes.api import Api, ApiError, Json, WatchEvent
-from connectors.kubernetes.listing import Listing
-from connectors.kubernetes.paths import is_newer, items, name_of, text, version_of
+from connectors.kubernetes.listing import Listing, list_all
+from connectors.kubernetes.paths import is_newer, name_of, version_of
 
 # The server sends a bookmark each minute; a watch that is silent for longer may have lost its other end.
 _QUIET_S = 75.0
@@ -135,7 +135,7 @@ class Mirror:
         if not is_newer(version_of(item), self._version):
             return  # what is here has seen it already, and perhaps more
         if name not in self._items or is_newer(version_of(item), version_of(self._items[name])):
-            self._items[name] = item
+            self._items[name] = self._listing.kept(item)
 
     async def close(self) -> None:
         """Follow no more; the mirror is not used afterwards."""
@@ -161,33 +161,39 @@ class Mirror:
             if not error.is_missing:
                 raise
             self._is_unknown = self._mode is Mode.WATCH
-            self._replace({}, version="")
+            self._items, self._version = {}, ""
         self._answers += 1
         self._seen()
 
     async def _list(self) -> None:
+        held, version = dict(self._items), self._version
         try:
-            answer = await self._api.get(self._listing.path, self._listing.query)
+            listed = await list_all(self._api, self._listing)
         except ApiError as error:
             if not (error.is_forbidden and self._listing.name):
                 raise
             self._degrade(Mode.GET, error)
             await self._get()
             return
-        version = text(answer, "metadata", "resourceVersion")
-        if not (self._is_following and is_newer(self._version, version)):  # the watch was faster
-            self._replace({name_of(item): item for item in items(answer, "items")}, version=version)
         self._listed_s = self._clock.now_s()
+        if self._is_following and is_newer(self._version, listed.version):
+            if self._version != version:
+                return  # the watch was faster
+            # A server that was set back (a backup of its store) tells this watch nothing any more.
+            self._is_following = False
+        self._replace(listed.objects, held, version=listed.version)
 
     async def _get(self) -> None:
-        item = await self._api.get(str(self._listing))
-        self._replace({self._listing.name: item}, version=version_of(item))
+        held = dict(self._items)
+        item = self._listing.kept(await self._api.get(str(self._listing)))
+        self._replace({self._listing.name: item}, held, version=version_of(item))
 
-    def _replace(self, found: dict[str, Json], *, version: str) -> None:
+    def _replace(self, found: Mapping[str, Json], held: Mapping[str, Json], *, version: str) -> None:
+        """Take what was found, and keep what came after it was asked for and is newer."""
         newer = {
             name: item
             for name, item in self._items.items()
-            if version and name in found and is_newer(version_of(item), version)
+            if item is not held.get(name) and name in found and is_newer(version_of(item), version)
         }
         self._items = {**found, **newer}
         self._version = version
@@ -241,6 +247,9 @@ class Mirror:
             if event is None:
                 self._seen()  # the server ended it as it should
                 return
+            if not self._is_following:  # a list showed that its history is not the server's any more
+                self._version = ""
+                return
             self._take(event)
 
     def _watch_query(self) -> dict[str, str]:
@@ -256,7 +265,7 @@ class Mirror:
         if event.kind == "DELETED":
             self._items.pop(name, None)
         elif event.kind != "BOOKMARK" and (held is None or not is_newer(version_of(held), version)):
-            self._items[name] = event.item
+            self._items[name] = self._listing.kept(event.item)
         self._version = version or self._version
 
     def _took(self, error: ApiError) -> float:

@@ -67,6 +67,11 @@ class FakeApi:
         self._served.drop(group, plural)
         self.close_watches()
 
+    def backup(self) -> Callable[[], None]:
+        """Return what sets the server back to what it is now, resource versions included."""
+        items, version = copy.deepcopy(self._store.items), self._store.version
+        return lambda: self._store.restore(items, version)
+
     def seed(self, path: str, item: Mapping[str, Any]) -> Json:
         """Put an object at its path, status included, in place of what was there."""
         place = place_of(path)

@@ -64,6 +64,11 @@ class Store:
         """Add a bookmark to the history."""
         self._record("BOOKMARK", ("", "", "", ""), {"metadata": {}})
 
+    def restore(self, items: dict[Key, Json], version: int) -> None:
+        """Be what it was at a version; watches that are open stay open and see nothing of it."""
+        self.items, self.version = copy.deepcopy(items), version
+        self._changes = [change for change in self._changes if change.version <= version]
+
     def forget(self) -> None:
         """Let the history begin after everything that anybody has seen."""
         self.oldest = self.version

@@ -209,6 +209,83 @@ async def test_the_late_answer_to_a_write_does_not_bring_back_what_was_deleted_s
     assert await scene.names() == []
 
 
+class PagingApi(FakeApi):
+    """Cuts each list into pages of one object, though nobody asked for that."""
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        return await super().get(path, {"limit": "1", **(query or {})})
+
+
+async def test_a_list_that_is_cut_into_pages_loses_nothing(scene: Scene) -> None:
+    scene.api = PagingApi(scene.clock)
+    for name in ("a", "b", "c"):
+        scene.api.seed(f"{_PODS}/{name}", {})
+    scene.mirror = scene.mirror_of(Listing(path=_PODS))
+
+    assert await scene.names() == ["a", "b", "c"]
+
+
+class OtherApi(FakeApi):
+    """Answers with success and something else, as a proxy before it may."""
+
+    document: Json
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        del path, query
+        return self.document
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"metadata": {"resourceVersion": "7"}, "items": "maintenance"},
+        {"metadata": {}, "items": []},
+    ],
+)
+async def test_what_is_no_list_is_not_taken_for_an_empty_one(scene: Scene, document: Json) -> None:
+    scene.api = OtherApi(scene.clock)
+    scene.api.document = document
+    scene.mirror = scene.mirror_of(Listing(path=_PODS))
+
+    with pytest.raises(ApiError, match="expected a list"):
+        await scene.mirror.read()
+
+
+async def test_a_server_that_is_set_back_is_believed_and_not_what_was_seen_before(scene: Scene) -> None:
+    set_back = scene.api.backup()
+    scene.api.seed(f"{_PODS}/a", {"spec": {"n": 2}})
+    scene.api.seed(f"{_PODS}/b", {})
+    await scene.follow()
+
+    set_back()
+    scene.api.close_watches(ApiError("it starts again", status=0))
+    await scene.clock.advance(1.0)
+
+    objects = (await scene.mirror.read()).objects
+    assert sorted(objects) == ["a"]
+    assert "spec" not in objects["a"]
+
+
+async def test_a_watch_on_a_server_that_was_set_back_is_not_believed(scene: Scene) -> None:
+    scene.api.seed(f"{_PODS}/b", {})
+    set_back = scene.api.backup()
+    scene.api.seed(f"{_PODS}/c", {})
+    await scene.follow()
+
+    set_back()
+    await scene.mirror.refresh()
+    at_once = await scene.names()
+    scene.api.remove(f"{_PODS}/b")
+
+    assert at_once == ["a", "b"]
+    assert await scene.names() == ["a"]
+    await scene.clock.advance(76.0)
+    scene.api.remove(f"{_PODS}/a")
+    await scene.clock.advance(0.0)
+    assert await scene.names() == []
+
+
 class SlowApi(FakeApi):
     """Answers after others had their turn."""
 
