@@ -69,7 +69,11 @@ class KubernetesSettings(BaseModel):
         default=3, description="Further attempts after a request got no answer, 429 or 5xx."
     )
     requests_per_second: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), NOT_BOOL] = Field(
-        default=10.0, description="Most requests sent to the API server, averaged over a few seconds."
+        default=10.0,
+        description=(
+            "Most requests sent to the API server, averaged over a few seconds; queries that it passes on to"
+            " Prometheus come on top."
+        ),
     )
     resync: PositiveDuration = Field(
         default=600.0, description="Everything watched is listed afresh after so long."

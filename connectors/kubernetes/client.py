@@ -138,12 +138,13 @@ class KubeClient:
     async def forward(self, passage: Passage) -> Passed:
         """Pass a request on to something behind the API server, and its answer back, whatever it says.
 
-        It is not repeated: what is behind has a client of its own.
+        It is not repeated and not held back: what is behind has a client of its own, which asks at a pace of
+        its own. Between the questions of one observation the API server's own would be late.
 
         Raises:
             ApiError: If no answer came, or the API server itself answered in its place.
         """
-        return await self._once(Call(passage=passage, is_repeatable=False), self._passed)
+        return await self._sent(Call(passage=passage, is_repeatable=False), self._passed)
 
     async def close(self) -> None:
         """Release the connections."""
@@ -173,6 +174,11 @@ class KubeClient:
         self, call: Call, finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]]
     ) -> _T:
         await self._bucket.take()
+        return await self._sent(call, finish)
+
+    async def _sent(
+        self, call: Call, finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]]
+    ) -> _T:
         session = await self._session()
         try:
             return await self._exchange(session, call, finish)

@@ -131,6 +131,12 @@ def _on_stop(stop: Callable[[str], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop, number.name)
 
 
+def _prometheus(settings: Settings) -> str:
+    """Return where Prometheus is, as the settings say it."""
+    service = settings.prometheus.service
+    return settings.prometheus.url if service is None else f"service {service}, through the API server"
+
+
 def say(loaded: Loaded) -> None:
     """Say in the log what was understood, before anything is done."""
     from config.dynamo.words import mapped
@@ -140,7 +146,7 @@ def say(loaded: Loaded) -> None:
     for warning in loaded.warnings:
         logger.warning(warning)
     where = {
-        SourceKind.PROMETHEUS: (settings.prometheus.url,),
+        SourceKind.PROMETHEUS: (_prometheus(settings),),
         SourceKind.SCRAPE: settings.scrape.urls,
         SourceKind.PLUGIN: (settings.plugin.source or "",),
     }[settings.source]

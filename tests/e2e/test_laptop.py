@@ -1,14 +1,17 @@
 """From a laptop: a kubeconfig, flags, and a Prometheus behind a tunnel that is cut and comes back."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from planner.core.words import sentence
-from planner.serving.records import Stepped
-from tests.cluster.deployed import token_of
-from tests.e2e.scene import HIGH, INTERVAL_S, LOW, planned
-from tests.e2e.servers import SCRAPE_INTERVAL, until
+from tests.e2e.laptop import holds, start
+from tests.e2e.scene import HIGH, LOW, planned
+from tests.e2e.servers import until
 from tests.e2e.stage import Stage, playing
 from tests.e2e.tunnel import Tunnel
 
@@ -21,39 +24,6 @@ async def tunnel(stage: Stage) -> AsyncIterator[Tunnel]:
     await tunnel.start()
     yield tunnel
     await tunnel.cut()
-
-
-async def start(stage: Stage, *prometheus: str) -> None:
-    """Start it as a person does in a shell, whose kubeconfig has the rights of deploy/ and no others."""
-    stage.kubelet.deployment("prefill", replicas=1)
-    stage.kubelet.deployment("decode", replicas=2)
-    token = token_of(stage.plane.admin, stage.namespace, "deployment")
-    setpoint = stage.scene.setpoint
-    kubeconfig = stage.plane.kubeconfig(token, namespace=stage.namespace, folder=setpoint.folder)
-    quick = {
-        "look_interval": "0s",
-        "startup": "0s",
-        "pools.prefill.scale_down_window": "2s",
-        "pools.decode.scale_down_window": "2s",
-        "correction.enabled": "false",
-        "prometheus.scrape_interval": SCRAPE_INTERVAL,
-        "kubernetes.lease_duration": "3s",
-    }
-    await stage.scene.prometheus.start(stage.scene.frontend.target)
-    await setpoint.start(
-        *("--actuator", "kubernetes", "--actuate"),
-        *("--prefill-target", "deployment/prefill", "--decode-target", "deployment/decode"),
-        *prometheus,
-        *("--profile", str(stage.scene.profile), "--ttft", "300ms", "--itl", "10ms", "--budget", "40"),
-        *("--interval", f"{INTERVAL_S:g}s", "--http-port", str(setpoint.port)),
-        *("--journal", str(setpoint.journal)),
-        *(word for key, value in quick.items() for word in ("--set", f"{key}={value}")),
-        environment={"KUBECONFIG": str(kubeconfig), "HOME": str(setpoint.folder)},
-    )
-
-
-def last(stage: Stage) -> Stepped:
-    return stage.scene.setpoint.steps()[-1]
 
 
 @pytest.mark.parametrize("fault", ["cut", "silence"])
@@ -85,5 +55,21 @@ async def test_a_tunnel_that_is_gone_holds_the_fleet_until_it_is_back(
     assert "Traceback" not in stage.scene.setpoint.log
 
 
-async def holds(stage: Stage) -> bool:
-    return last(stage).decision.is_hold
+def test_prometheus_is_reached_through_the_api_server_without_a_tunnel(tmp_path: Path) -> None:
+    """Run it in a network of its own, with an address that the API server does not refuse as loopback."""
+    unshare = shutil.which("unshare") or "unshare"
+    enter = 'ip link set lo up; ip address add 198.51.100.7/32 dev lo; exec "$@"'
+    inner = Path(__file__).with_name("through_the_api_server.py")
+    pytest_ = (sys.executable, "-P", "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider")
+
+    done = subprocess.run(
+        [unshare, "--net", "sh", "-c", enter, "sh", *pytest_, f"--basetemp={tmp_path / 'inner'}", str(inner)],
+        cwd=inner.parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=55.0,
+    )
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "1 passed" in done.stdout

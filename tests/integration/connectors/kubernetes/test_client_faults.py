@@ -314,6 +314,18 @@ async def test_requests_are_paced(server: ScriptedServer, clock: HastyClock, tmp
     assert clock.waits_s == pytest.approx([0.5, 0.5])
 
 
+async def test_what_is_passed_on_is_not_held_back(
+    server: ScriptedServer, clock: HastyClock, tmp_path: Path
+) -> None:
+    client = _client(server, clock, tmp_path, ApiOptions(requests_per_second=2.0))
+
+    for _ in range(20):
+        await client.forward(Passage(method="POST", path=POD, content=b""))
+    await client.close()
+
+    assert clock.waits_s == []
+
+
 async def test_a_refused_connection_says_what_to_check(clock: HastyClock, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
