@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from planner.profiling.load import load_profile
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.crds import DGD, crd
 
@@ -113,6 +114,26 @@ def test_settings_in_the_manifests_are_ones_that_setpoint_takes(folder: Path, tm
         )
 
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("folder", WHOLE, ids=name_of)
+def test_a_profile_in_the_manifests_is_one_that_setpoint_can_size_on(folder: Path, tmp_path: Path) -> None:
+    for document in built(folder):
+        if document["kind"] != "ConfigMap" or document["metadata"]["name"] != "planner-profile-data":
+            continue
+        for name, text in document["data"].items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+
+        profile = load_profile(tmp_path)
+        assert profile.prefill is not None
+        assert profile.decode is not None
+
+
+@pytest.mark.parametrize("folder", WHOLE, ids=name_of)
+def test_a_daemon_that_is_applied_as_it_is_only_advises(folder: Path) -> None:
+    for document in built(folder):
+        if document["kind"] == "ConfigMap" and "setpoint.yaml" in document.get("data", {}):
+            assert yaml.safe_load(document["data"]["setpoint.yaml"])["actuate"] is False
 
 
 def test_the_roles_are_those_that_the_code_asks_for() -> None:
