@@ -1,9 +1,9 @@
 """From a laptop: a kubeconfig, flags, and a Prometheus behind a tunnel that is cut and comes back."""
 
-import shutil
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -55,15 +55,19 @@ async def test_a_tunnel_that_is_gone_holds_the_fleet_until_it_is_back(
     assert "Traceback" not in stage.scene.setpoint.log
 
 
-def test_prometheus_is_reached_through_the_api_server_without_a_tunnel(tmp_path: Path) -> None:
+def test_prometheus_is_reached_through_the_api_server_without_a_tunnel(
+    tmp_path: Path, program: Callable[[str, str], str]
+) -> None:
     """Run it in a network of its own, with an address that the API server does not refuse as loopback."""
-    unshare = shutil.which("unshare") or "unshare"
-    enter = 'ip link set lo up; ip address add 198.51.100.7/32 dev lo; exec "$@"'
+    own = () if os.geteuid() == 0 else ("--map-root-user",)
+    unshare = (program("unshare", "util-linux"), "--net", *own)
+    ip = program("ip", "iproute2")
+    enter = f'{ip} link set lo up; {ip} address add 198.51.100.7/32 dev lo; exec "$@"'
     inner = Path(__file__).with_name("through_the_api_server.py")
     pytest_ = (sys.executable, "-P", "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider")
 
     done = subprocess.run(
-        [unshare, "--net", "sh", "-c", enter, "sh", *pytest_, f"--basetemp={tmp_path / 'inner'}", str(inner)],
+        [*unshare, "sh", "-c", enter, "sh", *pytest_, f"--basetemp={tmp_path / 'inner'}", str(inner)],
         cwd=inner.parents[2],
         capture_output=True,
         text=True,
