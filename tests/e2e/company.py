@@ -1,5 +1,6 @@
 """Several daemons of one deployment, each with a service account and a way to the API server of its own."""
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -7,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from connectors.base import Fleet
 from tests.cluster.control_plane import Json
 from tests.cluster.deployed import token_of
 from tests.cluster.gate import Gate
@@ -101,17 +101,23 @@ class Company:
 
     async def leads(self, name: str, *, within_s: float = 20.0) -> float:
         """Wait until a daemon leads by what the Lease says and by what it itself decides by."""
-        return await until(lambda: self._leads(name), f"{name} leads", within_s=within_s)
+        return await until(lambda: self.is_leading(name), f"{name} leads", within_s=within_s)
 
-    async def _leads(self, name: str) -> bool:
+    async def is_leading(self, name: str) -> bool:
+        """Tell whether a daemon's last step found that it may write."""
         state = await self.of[name].scene.setpoint.read("/api/v1/state")
         fleet = (state["observation"] or {}).get("fleet") or {}
         return fleet.get("standby") == "" and "pools" in fleet
 
-    def standby(self, name: str) -> list[str]:
-        """Return what each of a daemon's steps says of why it may not write."""
-        fleets = (step.observation.fleet for step in self.of[name].scene.setpoint.steps())
-        return [fleet.standby for fleet in fleets if isinstance(fleet, Fleet)]
+    async def leaders(self) -> list[str]:
+        """Return the daemons that run and lead, by what they themselves decide by."""
+        running = [name for name, own in self.of.items() if not own.scene.setpoint.has_ended]
+        return [name for name in running if await self.is_leading(name)]
+
+    def logged_at(self, name: str, words: str) -> str:
+        """Return when a daemon whose log is JSON first said this, in the way of the audit log."""
+        lines = (json.loads(line) for line in self.of[name].scene.setpoint.log.splitlines())
+        return next(str(line["at"]) for line in lines if words in line["event"])
 
     def audit(self, *resources: str) -> list[Entry]:
         """Return what the daemons wrote into the namespace, in the order of its arrival; no dry runs."""

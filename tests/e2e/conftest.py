@@ -11,8 +11,9 @@ from connectors.virtual.environment import EtcdEnvironment, VirtualDecision
 from connectors.virtual.etcd_client import EtcdOptions
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubelet import Kubelet, Real
+from tests.e2e.company import Company, company
 from tests.e2e.frontend import Frontend
-from tests.e2e.scene import Scene
+from tests.e2e.scene import LOW, Scene
 from tests.e2e.servers import CLOCK, NAMESPACE, SCRIPT, Etcd, Prometheus, Setpoint
 from tests.e2e.stage import Stage
 
@@ -75,6 +76,16 @@ async def stage(
         await scene.frontend.start()
         kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
         yield Stage(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
+
+
+@pytest.fixture
+async def crew(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
+    """A fleet that fits a low load; daemons are started by the test."""
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=2)
+    async with company(stage, tmp_path_factory.mktemp("crew")) as found:
+        await found.open(LOW)
+        yield found
 
 
 async def _end(worker: "asyncio.Task[None]") -> None:

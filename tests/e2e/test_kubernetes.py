@@ -1,11 +1,6 @@
 """`setpoint run` with `actuator: kubernetes` between a real Prometheus and a real API server."""
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +8,8 @@ import pytest
 from tests.cluster.control_plane import ControlPlane, unpacked
 from tests.cluster.crds import DGD, DGDSA
 from tests.cluster.kubelet import Kubelet, Real
-from tests.e2e.scene import HIGH, LOW, planned
-from tests.e2e.servers import SCRIPT, Setpoint, until
+from tests.e2e.scene import HIGH, LOW
+from tests.e2e.servers import SCRIPT, until
 from tests.e2e.stage import DEPLOYMENTS, GRAPH, Stage, playing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -125,72 +120,6 @@ async def test_a_cluster_that_does_not_answer_is_waited_for(stage: Stage, shared
         plane.stop()
 
 
-@asynccontextmanager
-async def second(stage: Stage, folder: Path) -> AsyncIterator[Stage]:
-    """Give another daemon of the same deployment."""
-    setpoint = Setpoint(folder, SCRIPT)
-    try:
-        yield replace(stage, scene=replace(stage.scene, setpoint=setpoint))
-    finally:
-        await setpoint.kill()
-
-
-async def run_beside(stage: Stage) -> None:
-    """Start the other daemon, where Prometheus runs already."""
-    file = stage.scene.write_settings(**stage.settings(**DEPLOYMENTS))
-    await stage.scene.setpoint.start("--config", str(file))
-    await stage.scene.setpoint.ticks(2)
-
-
-async def test_the_other_daemon_takes_over_from_one_that_was_killed_and_changes_nothing(
-    stage: Stage, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    stage.kubelet.deployment("prefill", replicas=1)
-    stage.kubelet.deployment("decode", replicas=2)
-    async with second(stage, tmp_path_factory.mktemp("other")) as other:
-        await stage.start(LOW, **DEPLOYMENTS)
-        await run_beside(other)
-
-        await stage.scene.setpoint.kill()
-        took_s = await until(lambda: leads(other), "the other one leads")
-        adopted = stage.writes()
-        stage.scene.frontend.carry(HIGH)
-        async with playing(stage.kubelet.settle_deployments):
-            await other.settled(HIGH, stage.deployments)
-
-    assert took_s < 15.0
-    assert adopted == []
-
-
-async def test_a_leader_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(
-    stage: Stage, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    stage.kubelet.deployment("prefill", replicas=1)
-    stage.kubelet.deployment("decode", replicas=2)
-    async with (
-        second(stage, tmp_path_factory.mktemp("other")) as other,
-        playing(stage.kubelet.settle_deployments),
-    ):
-        await stage.start(LOW, **DEPLOYMENTS)
-        await run_beside(other)
-
-        os.kill(stage.scene.setpoint.pid, signal.SIGSTOP)
-        await until(lambda: leads(other), "the other one leads")
-        stage.scene.frontend.carry(HIGH)
-        await other.settled(HIGH, stage.deployments)
-        written = len(stage.writes())
-        os.kill(stage.scene.setpoint.pid, signal.SIGCONT)
-        await stage.scene.setpoint.ticks(3)
-
-        late = stage.writes()[written:]
-        assert [entry["responseStatus"]["code"] for entry in late] in ([], [409])
-        assert stage.deployments() == planned(stage.scene.policy(), HIGH)
-
-
 async def sees(stage: Stage) -> bool:
     steps = stage.scene.setpoint.steps()
     return bool(steps) and not steps[-1].decision.is_hold
-
-
-async def leads(stage: Stage) -> bool:
-    return "leads by the Lease" in stage.scene.setpoint.log
