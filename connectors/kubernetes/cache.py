@@ -1,13 +1,14 @@
 """What do the objects of the targets look like now?
 
 One mirror for each object and each list of pods, whoever asks. A subresource cannot be watched: it is read
-again when its object has changed. What may not be read is not asked for again for a while.
+again when its object has changed. What may not be read is asked for again ever more slowly: a Role that is
+put right is noticed soon, and one that stays as it is costs next to nothing.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from config.clock import Clock
@@ -18,9 +19,19 @@ from connectors.kubernetes.paths import is_newer, version_of
 from connectors.kubernetes.target import ObjectKey
 
 # What was forbidden may be allowed by now.
-_AGAIN_S = 600.0
+_FIRST_AGAIN_S = 5.0
+_MOST_AGAIN_S = 60.0
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    """What the API server says to a read that our rights do not reach, and until when that is believed."""
+
+    error: ApiError
+    until_s: float
+    times: int
 
 
 class Cache:
@@ -37,7 +48,7 @@ class Cache:
         self._options = options or MirrorOptions()
         self._mirrors: dict[Listing, Mirror] = {}
         self._parts: dict[ObjectKey, Json] = {}
-        self._forbidden: dict[object, tuple[float, ApiError]] = {}
+        self._forbidden: dict[object, _Refusal] = {}
 
     async def objects(self, keys: Iterable[ObjectKey], *, needed: ObjectKey) -> dict[ObjectKey, Json]:
         """Return those of the objects that exist.
@@ -130,22 +141,26 @@ class Cache:
         return item
 
     async def _unless_forbidden(self, what: object, ask: Callable[[], Awaitable[_T]]) -> _T:
-        until_s, refusal = self._forbidden.get(what, (0.0, None))
-        if refusal is not None and self._clock.now_s() < until_s:
-            raise refusal
+        refusal = self._forbidden.get(what)
+        if refusal is not None and self._clock.now_s() < refusal.until_s:
+            raise refusal.error
         try:
             found = await ask()
         except ApiError as error:
             if error.is_forbidden:
                 self._forbid(what, error)
             raise
-        self._forbidden.pop(what, None)
+        if self._forbidden.pop(what, None) is not None:
+            self._options.say(f"{what} may be read again")
         return found
 
     def _forbid(self, what: object, error: ApiError) -> None:
-        if what not in self._forbidden:
+        before = self._forbidden.get(what)
+        if before is None:
             self._options.say(f"{what} may not be read: {error}")
-        self._forbidden[what] = (self._clock.now_s() + _AGAIN_S, error)
+        times = before.times + 1 if before else 0
+        wait_s = min(_MOST_AGAIN_S, _FIRST_AGAIN_S * 2.0 ** min(times, 10))
+        self._forbidden[what] = _Refusal(error=error, until_s=self._clock.now_s() + wait_s, times=times)
 
     def _mirror(self, listing: Listing) -> Mirror:
         if listing not in self._mirrors:

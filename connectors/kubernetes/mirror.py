@@ -30,7 +30,8 @@ _QUIET_S = 75.0
 _CALM_S = 5.0
 _FIRST_WAIT_S = 0.5
 _MOST_WAIT_S = 30.0
-# What was forbidden may be allowed by now.
+# What was forbidden may be allowed by now: it is tried again ever more slowly.
+_FIRST_AGAIN_S = 5.0
 _AGAIN_S = 600.0
 
 
@@ -91,7 +92,7 @@ class Mirror:
         self._is_following = self._is_unknown = False
         self._seen_s = self._listed_s = -math.inf
         self._again_s = math.inf
-        self._answers = self._shorts = 0
+        self._answers = self._shorts = self._refusals = 0
         self._said: set[Mode] = set()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -244,6 +245,7 @@ class Mirror:
             except TimeoutError:
                 self._version = ""
                 return
+            self._refusals = 0
             if event is None:
                 self._seen()  # the server ended it as it should
                 return
@@ -284,7 +286,9 @@ class Mirror:
 
     def _degrade(self, mode: Mode, error: ApiError) -> None:
         self._mode = mode
-        self._again_s = self._clock.now_s() + _AGAIN_S
+        wait_s = min(_AGAIN_S, _FIRST_AGAIN_S * 2.0 ** min(self._refusals, 10))
+        self._refusals += 1
+        self._again_s = self._clock.now_s() + wait_s
         if mode not in self._said:
             self._said.add(mode)
             how = "read by itself each time" if mode is Mode.GET else "listed each time"

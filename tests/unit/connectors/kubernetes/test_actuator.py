@@ -321,6 +321,33 @@ async def test_without_rights_to_pods_the_controller_counts(scene: Scene) -> Non
     assert len([line for line in scene.said if "pods" in line]) == 2  # one per list
 
 
+async def test_rights_to_a_target_that_are_given_back_are_noticed_soon(scene: Scene) -> None:
+    await scene.read_twice()
+    scene.api.forbid("*", scene.paths["decode"].rpartition("/")[0])
+    scene.api.close_watches()
+    await scene.clock.advance(1.0)
+    with pytest.raises(ObservationError, match="forbidden"):
+        await scene.actuator.read()
+    scene.api.permit()
+    await scene.clock.advance(5.1)
+
+    assert (await scene.actuator.read()).pools["decode"].desired == 2
+    assert "deployment decode may be read again" in scene.said
+
+
+async def test_rights_that_stay_away_are_asked_for_ever_more_slowly(scene: Scene) -> None:
+    scene.api.forbid("list", f"/api/v1/namespaces/{_NS}/pods")
+    await scene.read_twice()
+
+    for _ in range(120):
+        await scene.clock.advance(5.0)
+        await scene.actuator.read()
+
+    lists = [sent for sent in scene.api.requests if sent.path.endswith("/pods")]
+    assert len(lists) < 40  # two lists for ten minutes
+    assert len([line for line in scene.said if "pods" in line]) == 2
+
+
 async def test_there_is_no_target_for_an_unknown_pool(scene: Scene) -> None:
     with pytest.raises(Refused, match="aggregated"):
         await scene.actuator.scale(Replicas.of(aggregated=1))

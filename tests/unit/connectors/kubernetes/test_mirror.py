@@ -159,6 +159,15 @@ async def test_what_was_forbidden_is_tried_again_after_a_while(scene: Scene) -> 
     assert len(scene.said) == 1
 
 
+async def test_a_right_to_watch_that_stays_away_is_tried_ever_more_slowly(scene: Scene) -> None:
+    scene.api.forbid("watch", _PODS)
+    for _ in range(360):
+        await scene.follow()
+        await scene.clock.advance(10.0)
+
+    assert 8 <= scene.sent("WATCH") <= 14
+
+
 async def test_one_object_is_got_where_listing_is_forbidden(scene: Scene) -> None:
     scene.mirror = scene.mirror_of(Listing(path=_PODS, name="a"))
     scene.api.forbid("list", _PODS)
