@@ -98,10 +98,8 @@ def _pools(status: Status) -> Iterator[str]:
     if view is None:
         return
     states = fleet.pools if isinstance(fleet, Fleet) else {}
-    has_targets = any(state.target for state in states.values())
     heads = (
-        Column(title="pool"),
-        *((Column(title="target"),) if has_targets else ()),
+        Column(title="pool", is_whole=True),
         *(
             Column(title=title, is_number=True)
             for title in ("asked", "decided", "ready", "starting", "leaving", "failing")
@@ -110,28 +108,26 @@ def _pools(status: Status) -> Iterator[str]:
         Column(title="load", is_number=True),
         Column(title="bound by"),
     )
-    yield table(
-        heads,
-        [_pool_row(pool, states.get(pool.pool), has_targets=has_targets) for pool in view.decision.pools],
-    )
+    yield table(heads, [_pool_row(pool, states.get(pool.pool)) for pool in view.decision.pools])
     if told := [wrapped(line) for name, state in states.items() for line in _remarks(name, state)]:
         yield "\n".join(told)
     yield f"{view.decision.committed_gpus} of {view.decision.budget_gpus} GPUs are committed"
 
 
 def _remarks(name: str, state: PoolState) -> Iterator[str]:
+    if state.target:  # not in the table, which would be wider than a terminal
+        yield f"{name} is {state.target}"
     if state.hold is not None:
         yield f"{name} is left alone: {state.hold.why}"
     if state.why_failing:
         yield f"{name} fails: {state.why_failing}"
 
 
-def _pool_row(pool: PoolDecision, state: PoolState | None, *, has_targets: bool) -> tuple[str | Cell, ...]:
+def _pool_row(pool: PoolDecision, state: PoolState | None) -> tuple[str | Cell, ...]:
     asked = pool.current if state is None else state.desired
     decided = Cell(text=str(pool.replicas), tone=Tone.PLAIN if pool.replicas == asked else Tone.STRONG)
     return (
         pool.pool,
-        *((state.target or NOTHING if state else NOTHING,) if has_targets else ()),
         str(asked),
         decided,
         *_engines(state),

@@ -5,7 +5,7 @@ begins and once when it ends. A process that stands by tells nothing; when it le
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,6 +31,8 @@ _HOLDS = {
 _PASSING = frozenset(
     {ReasonCode.SETTLING, ReasonCode.QUEUE, ReasonCode.CORRECTION_CLAMPED, ReasonCode.LENGTHS_REMEMBERED}
 )
+
+_Key = tuple[str, ReasonCode]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Announcer:
     def __init__(self, *, explain: Explain, headline: Headline) -> None:
         self._explain, self._headline = explain, headline
         self._decision: Decision | None = None
-        self._holds: dict[tuple[str, ReasonCode], str] = {}
+        self._holds: dict[_Key, str] = {}
         self._essence: object = None
 
     def take(self, record: Record) -> tuple[Announcement, ...]:
@@ -86,10 +88,12 @@ class Announcer:
             self._holds.clear()
             return ()
         now = {(reason.pool, reason.code): reason for reason in _held(record.decision)}
+        unseen = _unseen(self._holds, now)
         begun = tuple(_begun(reason) for key, reason in now.items() if key not in self._holds)
-        ended = tuple(_ended(key, why) for key, why in self._holds.items() if key not in now)
+        over = {key: why for key, why in self._holds.items() if key not in now and key not in unseen}
+        ended = tuple(_ended(key, why) for key, why in over.items())
         # What is told at the end is what was told at the beginning.
-        self._holds = {key: self._holds.get(key, sentence(reason)) for key, reason in now.items()}
+        self._holds = unseen | {key: self._holds.get(key, sentence(reason)) for key, reason in now.items()}
         return (*begun, *ended)
 
     def _actuated(self, record: Actuated) -> tuple[Announcement, ...]:
@@ -135,6 +139,12 @@ def _held(decision: Decision) -> tuple[Reason, ...]:
     return tuple(reason for reason in decision.reasons if reason.code in _HOLDS)
 
 
+def _unseen(holds: Mapping[_Key, str], now: Collection[_Key]) -> dict[_Key, str]:
+    """Return the holds of pools that nobody looks for while the whole fleet is held: they may go on."""
+    is_whole = any(not pool for pool, _ in now)
+    return {key: why for key, why in holds.items() if is_whole and key[0] and key not in now}
+
+
 def _essence(decision: Decision) -> object:
     pools = tuple((pool.pool, pool.replicas, pool.bound_by) for pool in decision.pools)
     codes = frozenset(
@@ -177,6 +187,6 @@ def _begun(reason: Reason) -> Announcement:
     )
 
 
-def _ended(key: tuple[str, ReasonCode], why: str) -> Announcement:
+def _ended(key: _Key, why: str) -> Announcement:
     pool, _ = key
     return Announcement(pool=pool, is_warning=False, reason="HoldEnded", message=f"no longer: {why}")

@@ -110,12 +110,29 @@ def test_targets_holds_and_engines_that_fail_are_shown(board: StatusBoard, morni
     status = seen_on_a_cluster(board.status(explain=explain, headline=headline), prefill)
     shown = text(status)
 
-    assert row(shown, "pool")[:2] == ["pool", "target"]
-    assert row(shown, "prefill")[:9] == ["prefill", "deployment", "prefill", "4", "3", "2", "0", "0", "2"]
-    assert row(shown, "decode")[:2] == ["decode", "-"]
+    assert row(shown, "prefill")[:7] == ["prefill", "4", "3", "2", "0", "0", "2"]
+    assert "prefill is deployment prefill" in shown
     assert "prefill is left alone: 1 of 4 is new" in shown
     assert "prefill fails: 2 wait for GPUs that nobody has" in shown
     assert "scaling for" not in shown
+
+
+def test_a_terminal_of_80_columns_breaks_no_name_of_a_pool(
+    board: StatusBoard, morning: Sequence[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for record in morning[:4]:
+        board.take(record)
+    target = "dynamographdeployment llama-3-3-70b-disaggregated:VllmPrefillWorker"
+    prefill = PoolState(desired=4, ready=4, target=target)
+
+    status = seen_on_a_cluster(board.status(explain=explain, headline=headline), prefill)
+    shown = text(status)
+
+    assert max(map(len, shown.splitlines())) <= 80
+    assert row(shown, "prefill")[0] == "prefill"
+    assert row(shown, "decode")[0] == "decode"
+    assert f"prefill is {target}" in shown.replace("\n", " ")
 
 
 def test_a_standby_says_so_and_who_leads(board: StatusBoard, morning: Sequence[Record]) -> None:

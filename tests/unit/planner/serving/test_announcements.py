@@ -117,6 +117,20 @@ def test_a_hold_is_told_once_when_it_begins_and_once_when_it_ends(
     )
 
 
+def test_a_pause_is_not_over_because_nothing_is_seen_for_a_while(
+    announcer: Announcer, make_tick: Make, make_hold: Make
+) -> None:
+    announcer.take(with_reasons(make_tick(30.0), paused()))
+
+    blind = announcer.take(make_hold(60.0))
+    seen_again = announcer.take(with_reasons(make_tick(90.0), paused()))
+    over = announcer.take(with_reasons(make_tick(120.0)))
+
+    assert [one.reason for one in blind] == ["Holding"]
+    assert [(one.reason, one.pool) for one in seen_again] == [("HoldEnded", "")]
+    assert [(one.reason, one.pool) for one in over] == [("HoldEnded", "decode")]
+
+
 def test_a_blind_fleet_is_a_warning_of_the_whole_deployment(announcer: Announcer, make_hold: Make) -> None:
     told = announcer.take(make_hold(30.0))
 
