@@ -9,7 +9,7 @@ from config.clock import Clock
 from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import PoolPolicy
-from config.problems import OriginKind
+from config.problems import DEFAULT
 from config.services import parse_service
 from config.settings import ActuatorKind, Settings, SourceKind
 from connectors.base import Actuator, MetricsSource
@@ -185,13 +185,17 @@ _ACTUATORS: Mapping[ActuatorKind, Callable[[Settings, Clock], Actuator]] = {
 
 
 def scope_of(loaded: Loaded) -> Scope:
-    """Name the series that count; a namespace that nobody set is not asked for."""
+    """Name the series that count; a namespace that is not known is not asked for.
+
+    One that follows from the names of the graph deployment and its namespace is: others may be in the same
+    Prometheus.
+    """
     settings = loaded.settings
-    is_set = loaded.origins["dynamo.namespace"].kind is not OriginKind.DEFAULT
+    is_known = loaded.origins["dynamo.namespace"] != DEFAULT
     labels = settings.prometheus.extra_selector.items()
     return Scope(
         model=settings.prometheus.model,
-        namespace=settings.dynamo.namespace if is_set else None,
+        namespace=settings.dynamo.namespace if is_known else None,
         matchers=tuple(Matcher(label, Compare.EQUAL, value) for label, value in labels),
     )
 
