@@ -15,7 +15,7 @@ from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.mirror import Mirror, MirrorOptions
-from connectors.kubernetes.paths import is_newer, version_of
+from connectors.kubernetes.paths import version_of
 from connectors.kubernetes.target import ObjectKey
 
 # What was forbidden may be allowed by now.
@@ -126,7 +126,7 @@ class Cache:
             if whole is None:
                 return None
             version = version_of(whole)
-        if held is not None and version and not is_newer(version, version_of(held)):
+        if held is not None and version and version == version_of(held):
             return held
         return await self._unless_forbidden(key, lambda: self._get(key))
 

@@ -13,7 +13,7 @@ from connectors.base import PoolHold, PoolState
 from connectors.kubernetes.api import Json
 from connectors.kubernetes.gpus import engine_gpus
 from connectors.kubernetes.paths import member
-from connectors.kubernetes.pods import Engines, engines_of, group_of
+from connectors.kubernetes.pods import Engines, engines_of, group_of, is_made_by
 from connectors.kubernetes.podstate import Patience, has_ended, state_of
 from connectors.kubernetes.target import TargetView
 
@@ -22,6 +22,12 @@ def engines_in(pods: Iterable[Json], *, pods_per_engine: int, patience: Patience
     """Count the engines that the pods of a pool make."""
     states = (state_of(pod, group=group_of(pod), patience=patience) for pod in pods if not has_ended(pod))
     return engines_of(states, pods_per_engine=pods_per_engine)
+
+
+def own_pods(pods: Iterable[Json], view: TargetView) -> tuple[Json, ...]:
+    """Return those of the selected pods that the target makes, without those that ended."""
+    owner = view.pod_owner
+    return tuple(pod for pod in pods if not has_ended(pod) and (owner is None or is_made_by(pod, owner)))
 
 
 def said_by(view: TargetView, *, name: str) -> Engines:

@@ -13,6 +13,9 @@ from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.paths import at, items, name_of, text
 from connectors.kubernetes.target import ObjectKey
 
+# A page of pods is some megabytes; the whole of a large fleet at once would be felt.
+_PAGE = 250
+
 
 def _as_it_is(item: Json) -> Json:
     return item
@@ -70,7 +73,7 @@ async def list_all(api: Api, listing: Listing) -> Listed:
         ApiError: If there is no answer, or it is no list.
     """
     found: dict[str, Json] = {}
-    query = dict(listing.query)
+    query = {**listing.query, **({} if listing.name else {"limit": str(_PAGE)})}
     while True:
         answer = await api.get(listing.path, query)
         version = _version_of(answer, listing)

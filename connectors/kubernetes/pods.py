@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.kubernetes.api import Json
-from connectors.kubernetes.paths import member
+from connectors.kubernetes.paths import items, member, text
 from connectors.kubernetes.podstate import PodState, Trouble, Wait
+from connectors.kubernetes.target import ObjectKey
 
 # The labels that name one engine of several pods, most specific first.
 _GROUPS: tuple[tuple[str, ...], ...] = (
@@ -92,6 +93,30 @@ def group_of(pod: Json) -> str:
         if all(name in labels or name in _OPTIONAL for name in names):
             return "/".join(str(labels[name]) for name in names if name in labels)
     return ""
+
+
+def is_made_by(pod: Json, owner: ObjectKey) -> bool:
+    """Tell whether a pod may be one of a Deployment's or a StatefulSet's; where it does not say, it may.
+
+    Selectors of two of them may overlap (`app=llm` and `app=llm,size=big`), and the API server does not mind.
+    A Deployment makes pods through ReplicaSets that it names after itself and the pods' template.
+
+    Example:
+        >>> from connectors.kubernetes.api import Resource
+        >>> kind = Resource(group="apps", version="v1", plural="deployments", kind="Deployment")
+        >>> def pod(name: str) -> Json:
+        ...     maker = {"kind": "ReplicaSet", "name": name, "controller": True}
+        ...     return {"metadata": {"labels": {"pod-template-hash": "5c9"}, "ownerReferences": [maker]}}
+        >>> llm = ObjectKey(resource=kind, namespace="ai", name="llm")
+        >>> is_made_by(pod("llm-5c9"), llm), is_made_by(pod("llm-2-5c9"), llm), is_made_by({}, llm)
+        (True, False, True)
+    """
+    maker = next((one for one in items(pod, "metadata", "ownerReferences") if one.get("controller")), {})
+    kind, name = text(maker, "kind"), text(maker, "name")
+    if kind == "ReplicaSet" and owner.resource.kind != kind:
+        template = text(pod, "metadata", "labels", "pod-template-hash")
+        return not template or name == f"{owner.name}-{template}"
+    return not kind or (kind, name) == (owner.resource.kind, owner.name)
 
 
 def _grouped(pods: Sequence[PodState], size: int) -> list[list[PodState]]:

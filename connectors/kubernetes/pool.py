@@ -8,16 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.clock import Clock
-from config.errors import Refused
+from config.errors import Malformed, Refused
 from connectors.base import HoldKind, PoolState
 from connectors.kubernetes.api import ApiError, Json
 from connectors.kubernetes.authors import Changes, author_of
 from connectors.kubernetes.basis import Basis
 from connectors.kubernetes.cache import Cache
-from connectors.kubernetes.engines import Findings, engines_in, gpus_in, said_by, state_of_pool
+from connectors.kubernetes.engines import (
+    Findings,
+    engines_in,
+    gpus_in,
+    own_pods,
+    said_by,
+    state_of_pool,
+)
 from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.pods import Engines
-from connectors.kubernetes.podstate import Patience, Trouble
+from connectors.kubernetes.podstate import Patience, Trouble, bare
 from connectors.kubernetes.resolving import Resolving
 from connectors.kubernetes.rivalry import Rivalry
 from connectors.kubernetes.scheduling import PodGroups
@@ -175,13 +182,20 @@ class Pool:
         parent, view = look.target.parent, look.view
         if not view.pod_selector:
             return said_by(view, name=str(parent))
-        listing = Listing(path=_PODS.format(namespace=parent.namespace), selector=view.pod_selector)
+        path = _PODS.format(namespace=parent.namespace)
+        listing = Listing(path=path, selector=view.pod_selector, kept=bare)
         try:
-            pods = await self._around.cache.listed(listing)
+            pods = own_pods(await self._around.cache.listed(listing), view)
         except ApiError as error:
             if not error.is_forbidden:
                 raise
             return said_by(view, name=str(parent))
+        if not pods and view.desired and view.ready:
+            # One of the two is not about now: nothing is made of engines that may be there after all.
+            raise Malformed(
+                f"{parent} counts {view.ready} ready replicas, and no pod of its own has the labels"
+                f" {view.pod_selector}; it is looked at again"
+            )
         if view.gpus_per_engine is None and pods:
             self._gpus = gpus_in(pods, pods_per_engine=view.pods_per_engine) or self._gpus
         patience = await self._patience(pods, namespace=parent.namespace)

@@ -62,6 +62,8 @@ class TargetView:
         desired: Replicas that were asked for.
         version: `resourceVersion` of the object that a write goes to.
         pod_selector: Label selector of the pods; empty if the target does not say.
+        pod_owner: What makes the pods, by itself or through a ReplicaSet; selected pods that somebody else
+            makes do not count. None if the selector suffices.
         pods_per_engine: Pods of one replica.
         gpus_per_engine: GPUs of one replica; None if the pod templates do not say (docs: never assumed).
         ready: Ready replicas as the controller counts them, for where pods may not be read; None if unsaid.
@@ -80,6 +82,7 @@ class TargetView:
     desired: int
     version: str
     pod_selector: str = ""
+    pod_owner: ObjectKey | None = None
     pods_per_engine: int = 1
     gpus_per_engine: int | None = None
     ready: int | None = None

@@ -65,6 +65,7 @@ class Workload:
                 desired=_desired(item),
                 version=version_of(item),
                 pod_selector=selector_text(member(item, "spec", "selector")),
+                pod_owner=self.parent,
                 ready=_ready(item),
                 existing=number(item, "status", "replicas") or 0,
                 is_observed=is_observed(item, if_unsaid=False),

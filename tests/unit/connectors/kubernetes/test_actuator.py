@@ -10,11 +10,11 @@ from config.errors import ActuationError, Conflict, ObservationError, Refused, S
 from config.policy import Role
 from connectors.base import HoldKind, Replicas
 from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
-from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.api import ApiError, Resource
 from connectors.kubernetes.reference import parse_reference
 from connectors.testing import ActuatorConformance, ActuatorHarness
 from tests.cluster.fake_api import FakeApi
-from tests.cluster.kubelet import InMemory, Kubelet
+from tests.cluster.kubelet import READY, InMemory, Kubelet
 
 _NS = "llm"
 
@@ -346,6 +346,54 @@ async def test_rights_that_stay_away_are_asked_for_ever_more_slowly(scene: Scene
     lists = [sent for sent in scene.api.requests if sent.path.endswith("/pods")]
     assert len(lists) < 40  # two lists for ten minutes
     assert len([line for line in scene.said if "pods" in line]) == 2
+
+
+async def test_pods_of_another_deployment_that_the_selector_has_too_do_not_count(scene: Scene) -> None:
+    for owner, hashed in (("decode-5c9", "5c9"), ("decode-big-7f4", "7f4")):
+        name = scene.kubelet.pod({"app": "decode"}, status=READY)
+        maker = {"kind": "ReplicaSet", "name": owner, "controller": True}
+        labels = {"app": "decode", "pod-template-hash": hashed}
+        change = {"metadata": {"labels": labels, "ownerReferences": [maker]}}
+        scene.api.change(f"/api/v1/namespaces/{_NS}/pods/{name}", change)
+
+    fleet = await scene.actuator.read()
+
+    assert fleet.pools["decode"].ready == 3  # two that do not say who made them, and its own
+
+
+async def test_no_pods_where_the_controller_counts_some_is_no_empty_fleet(scene: Scene) -> None:
+    await scene.read_twice()
+    for item in scene.kubelet.pods({"app": "decode"}):
+        scene.api.remove(f"/api/v1/namespaces/{_NS}/pods/{item['metadata']['name']}")
+    await scene.clock.advance(0.0)
+
+    with pytest.raises(
+        ObservationError, match=r"counts 2 ready replicas, and no pod of its own has .* app=decode"
+    ):
+        await scene.actuator.read()
+
+    await scene.settle()
+    assert (await scene.actuator.read()).pools["decode"].ready == 2
+
+
+async def test_a_scale_is_asked_for_again_where_its_object_is_of_before(scene: Scene) -> None:
+    rollout = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", kind="Rollout")
+    scene.api.define(rollout)
+    path = rollout.path(_NS, "decode")
+    scene.api.seed(path, {"spec": {"replicas": 2}, "status": {"replicas": 2, "readyReplicas": 2}})
+    set_back = scene.api.backup()
+    scene.api.change(path, {"spec": {"replicas": 5}})
+    reference = parse_reference("rollout/decode", role=Role.DECODE, namespace=_NS, key="")
+    actuator = KubernetesActuator(scene.api, [reference], clock=scene.clock)
+    before = await actuator.read()
+
+    set_back()
+    scene.api.close_watches(ApiError("it starts again", status=0))
+    await scene.clock.advance(0.0)
+    after = await actuator.read()
+    await actuator.close()
+
+    assert (before.pools["decode"].desired, after.pools["decode"].desired) == (5, 2)
 
 
 async def test_there_is_no_target_for_an_unknown_pool(scene: Scene) -> None:

@@ -6,7 +6,15 @@ import pytest
 
 from config.errors import Malformed
 from connectors.kubernetes.engines import engines_in, said_by
-from connectors.kubernetes.podstate import Patience, PodState, Wait, has_ended, state_of, unplaced_groups
+from connectors.kubernetes.podstate import (
+    Patience,
+    PodState,
+    Wait,
+    bare,
+    has_ended,
+    state_of,
+    unplaced_groups,
+)
 from connectors.kubernetes.target import TargetView
 from tests.cluster.kubelet import PENDING, READY, condition, unschedulable, waiting
 
@@ -21,7 +29,9 @@ def pod(status: Json, *, name: str = "decode-1", **metadata: object) -> Json:
 
 def state(item: Json, *, grace_s: float = 300.0, groups: tuple[Json, ...] = ()) -> PodState:
     patience = Patience(now_wall_s=_NOW + 600.0, grace_s=grace_s, groups=unplaced_groups(groups))
-    return state_of(item, group="", patience=patience)
+    found = state_of(item, group="", patience=patience)
+    assert state_of(bare(item), group="", patience=patience) == found  # what is remembered of it suffices
+    return found
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,23 @@ def test_what_a_pod_is_doing(status: Json, wait: Wait) -> None:
 def test_a_pod_that_is_given_up_ends_whatever_else_it_is() -> None:
     for status in (READY, PENDING, waiting("CrashLoopBackOff"), unschedulable()):
         assert state(pod(status, deletionTimestamp=_LATER)).wait is Wait.ENDS
+
+
+def test_of_a_pod_little_is_remembered() -> None:
+    large = {
+        **pod(READY, labels={"app": "llm"}, managedFields=[{"manager": "kubelet"}], annotations={"a": "b"}),
+        "spec": {
+            "nodeName": "n1",
+            "volumes": [{"name": "models"}],
+            "containers": [{"name": "main", "env": [{"name": "TOKEN"}], "resources": {"limits": {"x": 1}}}],
+        },
+    }
+
+    assert bare(large)["metadata"] == {"name": "decode-1", "labels": {"app": "llm"}}
+    assert bare(large)["spec"] == {
+        "nodeName": "n1",
+        "containers": [{"name": "main", "resources": {"limits": {"x": 1}}}],
+    }
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
