@@ -24,6 +24,7 @@ from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.rivalry import FindRivals
 from connectors.kubernetes.target import Reference, Target
 from planner.commands.assemble import target_of
+from planner.commands.candidate import Candidate
 from planner.commands.telling_cluster import ClusterTelling
 from planner.serving.log import get_logger
 
@@ -36,16 +37,14 @@ class Cluster:
         api: The API server.
         namespace: Where the targets are.
         fleet: Who scales.
-        leadership: Which of several daemons writes; None where that is not agreed on.
-        telling: Who tells there what happens.
+        candidate: Whether this daemon is the one that writes, and tells there what happens.
         tasks: What goes on beside the loop; it ends with the cluster.
     """
 
     api: Api
     namespace: str
     fleet: KubernetesActuator
-    leadership: Leadership | None
-    telling: ClusterTelling
+    candidate: Candidate
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def read(self) -> Fleet:
@@ -62,6 +61,7 @@ class Cluster:
         Raises:
             ActuationError: If it was not done; see `KubernetesActuator.scale`.
         """
+        await self.candidate.begin_to_write()
         await self.fleet.scale(replicas)
 
     async def close(self) -> None:
@@ -69,9 +69,9 @@ class Cluster:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        ends = [self.telling.close()]
-        if self.leadership is not None:
-            ends.append(self.leadership.close())
+        ends = [self.candidate.telling.close()]
+        if self.candidate.leadership is not None:
+            ends.append(self.candidate.leadership.close())
         try:
             await asyncio.gather(*ends)
         finally:
@@ -79,7 +79,7 @@ class Cluster:
 
 
 async def connect_cluster(settings: Settings, *, clock: Clock) -> Cluster:
-    """Connect to the cluster that the settings name, and stand for election.
+    """Connect to the cluster that the settings name, and stand for election unless they only advise.
 
     Raises:
         ConfigError: If the kubeconfig or a reference cannot be used, no target is named, or an election is
@@ -96,9 +96,8 @@ async def connect_cluster(settings: Settings, *, clock: Clock) -> Cluster:
         await client.close()
         raise
     try:
-        await cluster.telling.start()
-        if cluster.leadership is not None:
-            await cluster.leadership.start()
+        if settings.actuate:
+            await cluster.candidate.begin()
     except BaseException:
         await cluster.close()
         raise
@@ -129,12 +128,13 @@ def _cluster(settings: Settings, api: Api, *, clock: Clock, namespace: str) -> C
 
     options = _lease_options(settings, namespace=namespace, identity=identity)
     leadership = Leadership(api, options, clock, listener=hear) if options is not None else None
+    candidate = Candidate(telling=telling, leadership=leadership)
     found.append(
         KubernetesActuator(
-            api, references, clock=clock, leader=leadership, options=_options(settings, api, namespace)
+            api, references, clock=clock, leader=candidate, options=_options(settings, api, namespace)
         )
     )
-    return Cluster(api=api, namespace=namespace, fleet=found[0], leadership=leadership, telling=telling)
+    return Cluster(api=api, namespace=namespace, fleet=found[0], candidate=candidate)
 
 
 def api_options_of(settings: Settings) -> ApiOptions:

@@ -131,11 +131,14 @@ async def _try_write(api: Api, name: str, look: Look) -> None:
 
 async def _tell_rights(cluster: Cluster, settings: Settings) -> None:
     asked = settings.kubernetes
+    tells = {
+        **({Feature.EVENTS: ()} if asked.events else {}),
+        Feature.CONFIG_MAP: (owned_name(settings, asked.config_map),),
+    }
     names = {
         Feature.PODS: (),
         Feature.WATCH: (),
-        **({Feature.EVENTS: ()} if asked.events else {}),
-        Feature.CONFIG_MAP: (owned_name(settings, asked.config_map),),
+        **(tells if settings.actuate else {}),
         **({} if asked.allow_rivals else {Feature.RIVALS: ()}),
     }
     for feature, objects in names.items():

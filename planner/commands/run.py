@@ -58,7 +58,7 @@ async def _run(loaded: Loaded, profile: EngineProfile, sampling: "Apart | None")
         profile=profile,
     )
     if cluster is not None:
-        desk.listeners.append(cluster.telling.take)
+        desk.listeners.append(cluster.candidate.telling.take)
     say(loaded)
     http = settings.http
     server = await serve_daemon(daemon, desk, host=http.bind, port=http.port) if http.enabled else None

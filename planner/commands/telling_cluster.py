@@ -7,7 +7,7 @@ from connectors.kubernetes.lease_options import LeaseNews
 from connectors.kubernetes.target import ObjectKey, Target
 from planner.core.words import explain, headline
 from planner.serving.announcements import Announcement, Announcer
-from planner.serving.records import Record
+from planner.serving.records import Record, Stepped
 
 _ELECTED = "LeaderElected"
 _LOST = "LeaderLost"
@@ -28,10 +28,14 @@ class ClusterTelling:
         self._herald, self._targets, self._config_map = herald, targets, config_map
         self._announcer = Announcer(explain=explain, headline=headline)
         self._waiting: list[Announcement] = []
-        self._leads = False
+        self._leads = self._has_begun = False
+        self._unheard: Stepped | None = None
 
     def take(self, record: Record) -> None:
-        """Tell what a record has to tell; a listener of the desk."""
+        """Tell what a record has to tell, once this has begun; a listener of the desk."""
+        if not self._has_begun:
+            self._unheard = record if isinstance(record, Stepped) else self._unheard
+            return
         self._tell(self._announcer.take(record))
         summary = self._announcer.summary(record)
         if summary is not None:
@@ -45,8 +49,11 @@ class ClusterTelling:
             self._tell((told,))
 
     async def start(self) -> None:
-        """Begin to tell."""
+        """Begin to tell, with the last decision that was made before."""
+        self._has_begun = True
         await self._herald.start()
+        if self._unheard is not None:
+            self.take(self._unheard)
 
     async def close(self) -> None:
         """Tell what is left, if that is quick, and end."""

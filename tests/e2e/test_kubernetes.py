@@ -1,6 +1,8 @@
 """`setpoint run` with `actuator: kubernetes` between a real Prometheus and a real API server."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,27 @@ async def test_a_fleet_that_fits_is_adopted_without_a_write(stage: Stage) -> Non
     await stage.scene.setpoint.ticks(4)
 
     assert stage.writes() == []
+
+
+async def test_who_only_advises_leaves_no_trace_and_the_leadership_to_others_until_it_is_told_to_scale(
+    stage: Stage,
+) -> None:
+    stage.kubelet.deployment("prefill", replicas=1)
+    stage.kubelet.deployment("decode", replicas=1)
+    await stage.start(LOW, **DEPLOYMENTS, actuate=False)
+    await until(lambda: sees(stage), "the load is seen")
+    await stage.scene.setpoint.ticks(2)
+    advised = stage.requests()
+
+    stage.scene.write_settings(**stage.settings(**DEPLOYMENTS, actuate=True))
+    os.kill(stage.scene.setpoint.pid, signal.SIGHUP)
+    async with playing(stage.kubelet.settle_deployments):
+        await stage.settled(LOW, stage.deployments)
+    assert await stage.scene.setpoint.terminate() == 0, stage.scene.setpoint.log
+
+    assert {line.partition(" ")[0] for line in advised} <= {"get", "list", "watch"}
+    assert not [line for line in advised if "leases" in line]
+    assert {"Scaled", "LeaderElected"} <= {event["reason"] for event in stage.events()}
 
 
 async def test_a_fleet_that_is_left_as_it_is_costs_nothing_but_the_lease(stage: Stage) -> None:
