@@ -15,7 +15,7 @@ from connectors.kubernetes.target import Target, TargetView
 _AGAIN_S = 300.0
 _RETRY_S = 30.0
 
-# Returns who else scales a target, in words.
+# Returns who else scales a target, in words; raises an ApiError where that is not certain.
 FindRivals = Callable[[Target], Awaitable[tuple[str, ...]]]
 
 
@@ -34,7 +34,11 @@ class Rivalry:
         self._again_s: dict[tuple[str, str], float] = {}
 
     async def hold(self, target: Target, view: TargetView) -> PoolHold | None:
-        """Return why a pool is left alone; None if nobody else scales it, or the user allows it."""
+        """Return why a pool is left alone; None if nobody else scales it, or the user allows it.
+
+        Raises:
+            ApiError: If that was never answered.
+        """
         rivals = await self.of(target, view)
         if not rivals:
             return None
@@ -43,7 +47,11 @@ class Rivalry:
         return PoolHold(kind=HoldKind.RIVAL, why=f"somebody else scales it, too: {who}; {hint}")
 
     async def of(self, target: Target, view: TargetView) -> tuple[str, ...]:
-        """Return who else scales a target, in words; nobody where the user allows it."""
+        """Return who else scales a target, in words; nobody where the user allows it.
+
+        Raises:
+            ApiError: If that was never answered.
+        """
         if self._find is None:
             return ()
         return tuple(dict.fromkeys((*view.rivals, *await self._rivals(target, self._find))))
@@ -54,6 +62,8 @@ class Rivalry:
             try:
                 found = await find(target)
             except ApiError:
+                if key not in self._found:
+                    raise  # that nobody could be asked does not mean that there is nobody
                 # What was found last still counts; whether the API server is there others tell.
                 self._again_s[key] = now_s + _RETRY_S
             else:

@@ -2,16 +2,20 @@
 
 Two who scale the same object undo each other's work. Asked are the kinds that are known to scale others; a
 kind that is not installed cannot, one that may not be listed is told, and so is a server error: it is not
-taken for nobody.
+taken for nobody. What autoscalers of autoscalers make is left to those that made it, if they could be asked.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.listing import Listing, list_all
+from connectors.kubernetes.paths import items, member, name_of, text
 from connectors.kubernetes.target import ObjectKey, Target
 
 _PAUSED = "autoscaling.keda.sh/paused"
+_PAUSED_AT = "autoscaling.keda.sh/paused-replicas"
+_MAKERS = frozenset({"ScaledObject", "PodAutoscaler"})
 # Managers that write down again what is in a repository; `kubectl` writes once, when a person does.
 _REPOSITORIES = ("argocd", "kustomize-controller", "helm", "flux", "fleet", "rancher")
 
@@ -23,10 +27,12 @@ class Rivals:
     Attributes:
         by_path: Who else has a target, in words, by the path of the target's parent; only those with some.
         unread: Kinds that could not be listed, each with the reason.
+        is_certain: Whether nothing but our rights kept a kind from being listed.
     """
 
     by_path: Mapping[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +44,6 @@ class _Autoscaler:
 
 
 _AUTOSCALERS = (
-    _Autoscaler(
-        resource=Resource(
-            group="autoscaling",
-            version="v1",
-            plural="horizontalpodautoscalers",
-            kind="HorizontalPodAutoscaler",
-        )
-    ),
     _Autoscaler(
         resource=Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject"),
         default_kind="Deployment",
@@ -65,6 +63,15 @@ _AUTOSCALERS = (
         ),
         default_kind="Deployment",
     ),
+    # Last: those that others made are known by then.
+    _Autoscaler(
+        resource=Resource(
+            group="autoscaling",
+            version="v1",
+            plural="horizontalpodautoscalers",
+            kind="HorizontalPodAutoscaler",
+        )
+    ),
 )
 
 
@@ -81,28 +88,30 @@ async def find_rivals(api: Api, namespace: str, targets: Sequence[Target]) -> Ri
     """
     found: dict[str, tuple[str, ...]] = {}
     unread: list[str] = []
+    read: set[str] = set()
+    is_certain = True
     for sort in _AUTOSCALERS:
         try:
-            listed = await api.get(sort.resource.path(namespace))
+            listed = await list_all(api, Listing(path=sort.resource.path(namespace)))
         except ApiError as error:
             if not error.status:
                 raise
             if not error.is_missing:
                 unread.append(f"{sort.resource.plural}.{sort.resource.group}: {error}")
+                is_certain = is_certain and error.is_forbidden
             continue
-        for path, words in _matches(sort, _items(listed), targets):
+        read.add(sort.resource.kind)
+        acting = (item for item in listed.objects.values() if not _is_at_rest(sort, item, read))
+        for path, words in _matches(sort, acting, targets):
             found[path] = (*found.get(path, ()), words)
-    return Rivals(
-        by_path={path: tuple(dict.fromkeys(each)) for path, each in found.items()}, unread=tuple(unread)
-    )
+    by_path = {path: tuple(dict.fromkeys(each)) for path, each in found.items()}
+    return Rivals(by_path=by_path, unread=tuple(unread), is_certain=is_certain)
 
 
 def _matches(
     sort: _Autoscaler, listed: Iterable[Json], targets: Sequence[Target]
 ) -> Iterator[tuple[str, str]]:
     for item in listed:
-        if _is_at_rest(sort, item):
-            continue
         aim = _aim(sort, item)
         for target in targets:
             for key in (target.parent, *target.needs()):
@@ -124,57 +133,33 @@ class _Aim:
 
 
 def _aim(sort: _Autoscaler, item: Json) -> _Aim:
-    reference = _part(item, "spec", "scaleTargetRef")
-    group = str(reference.get("apiVersion") or "").rpartition("/")[0]
-    kind = str(reference.get("kind") or sort.default_kind)
-    # A VariantAutoscaling without a reference means the Deployment of its own name.
-    name = reference.get("name") or _part(item, "metadata").get("name") or ""
-    return _Aim(group=group, kind=kind, name=str(name))
+    reference = member(item, "spec", "scaleTargetRef")
+    return _Aim(
+        group=text(reference, "apiVersion").rpartition("/")[0],
+        kind=text(reference, "kind") or sort.default_kind,
+        # A VariantAutoscaling without a reference means the Deployment of its own name.
+        name=text(reference, "name") or name_of(item),
+    )
 
 
-def _is_at_rest(sort: _Autoscaler, item: Json) -> bool:
-    """Tell whether it scales nothing now, or is the tool of another one that is told itself."""
+def _is_at_rest(sort: _Autoscaler, item: Json, read: Collection[str]) -> bool:
+    """Tell whether it scales nothing now, or is the tool of another one that was read and is told itself."""
     if sort.resource.kind == "HorizontalPodAutoscaler":
-        owners = _part(item, "metadata").get("ownerReferences")
-        kinds = {owner.get("kind") for owner in owners or () if isinstance(owner, Mapping)}
-        return bool(kinds & {"ScaledObject", "PodAutoscaler"})
+        makers = {text(owner, "kind") for owner in items(item, "metadata", "ownerReferences")}
+        return bool(makers & _MAKERS & set(read))
     return sort.resource.kind == "ScaledObject" and _is_paused(item)
 
 
 def _is_paused(item: Json) -> bool:
-    value = _part(item, "metadata", "annotations").get(_PAUSED)
+    value = member(item, "metadata", "annotations").get(_PAUSED)
     return value is not None and str(value).strip().lower() != "false"
 
 
 def _words(sort: _Autoscaler, item: Json, key: ObjectKey) -> str:
-    words = f"the {sort.resource.kind} {_part(item, 'metadata').get('name')} scales {key}"
-    if "autoscaling.keda.sh/paused-replicas" in _part(item, "metadata", "annotations"):
+    words = f"the {sort.resource.kind} {name_of(item)} scales {key}"
+    if _PAUSED_AT in member(item, "metadata", "annotations"):
         words += " (paused at a number of replicas, which it keeps)"
     return words
-
-
-def managers_of_replicas(item: Json, path: Sequence[str] = ("spec", "replicas")) -> tuple[str, ...]:
-    """Return who owns the field of the replicas, as `metadata.managedFields` has it; without the status.
-
-    Args:
-        item: The object.
-        path: Where the field is; an entry of a list is named as `name=decode`.
-
-    Example:
-        >>> fields = {"f:spec": {"f:roles": {'k:{"name":"decode"}': {"f:replicas": {}}}}}
-        >>> item = {"metadata": {"managedFields": [{"manager": "argocd-controller", "fieldsV1": fields}]}}
-        >>> managers_of_replicas(item, ("spec", "roles", "name=decode", "replicas"))
-        ('argocd-controller',)
-        >>> managers_of_replicas(item)
-        ()
-    """
-    entries = _part(item, "metadata").get("managedFields")
-    owners = (
-        str(entry.get("manager", ""))
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, Mapping) and entry.get("subresource") != "status" and _owns(entry, path)
-    )
-    return tuple(dict.fromkeys(owner for owner in owners if owner))
 
 
 def repositories_among(managers: Iterable[str]) -> tuple[str, ...]:
@@ -185,30 +170,3 @@ def repositories_among(managers: Iterable[str]) -> tuple[str, ...]:
         ('argocd-controller',)
     """
     return tuple(one for one in managers if one.lower().startswith(_REPOSITORIES))
-
-
-def _owns(entry: Json, path: Sequence[str]) -> bool:
-    found = _part(entry, "fieldsV1")
-    for step in path:
-        inner = found.get(_field(step))
-        if not isinstance(inner, Mapping):
-            return False
-        found = inner
-    return True
-
-
-def _field(step: str) -> str:
-    name, is_entry, value = step.partition("=")
-    return f'k:{{"{name}":"{value}"}}' if is_entry else f"f:{name}"
-
-
-def _part(item: Json, *path: str) -> Json:
-    found: object = item
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def _items(listed: Json) -> tuple[Json, ...]:
-    items = listed.get("items")
-    return tuple(item for item in (items if isinstance(items, list) else ()) if isinstance(item, Mapping))

@@ -15,7 +15,7 @@ from config.policy import Role
 from config.settings import Settings
 from connectors.base import Fleet, Replicas
 from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
-from connectors.kubernetes.api import Api
+from connectors.kubernetes.api import Api, ApiError
 from connectors.kubernetes.herald import Herald, HeraldOptions
 from connectors.kubernetes.lease import Leadership
 from connectors.kubernetes.lease_options import LeaseNews, LeaseOptions, identity_of
@@ -210,6 +210,8 @@ def _finder(api: Api, namespace: str) -> FindRivals:
 
     async def find(target: Target) -> tuple[str, ...]:
         found = await find_rivals(api, namespace, (target,))
+        if not found.is_certain:
+            raise ApiError(f"who else scales {target.parent} is not known: {found.unread[0]}", status=0)
         return found.by_path.get(target.parent.path, ())
 
     return find

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from config.clock import VirtualClock
+from config.errors import ObservationError
 from config.policy import Role
 from connectors.base import HoldKind
 from connectors.kubernetes.actuator import ActuatorOptions, KubernetesActuator
@@ -76,6 +77,16 @@ async def test_who_was_found_still_counts_while_the_api_server_does_not_answer(s
 
     assert first
     assert await scene.hold() == first
+
+
+async def test_nothing_is_scaled_before_it_was_answered_who_else_does(scene: Scene) -> None:
+    scene.api.seed(f"{_HPAS}/cpu", _HPA)
+    scene.api.fail_next(ApiError("no answer", status=0), path_prefix=_HPAS)
+
+    with pytest.raises(ObservationError, match="no answer"):
+        await scene.actuator.read()
+
+    assert "the HorizontalPodAutoscaler cpu" in await scene.hold()
 
 
 async def test_rivals_are_not_looked_for_at_each_read(scene: Scene) -> None:

@@ -7,12 +7,14 @@ import pytest
 
 from config.policy import Role
 from connectors.kubernetes.api import ApiError, Resource
-from connectors.kubernetes.rivals import find_rivals, managers_of_replicas, repositories_among
+from connectors.kubernetes.authors import owners_of_replicas
+from connectors.kubernetes.rivals import find_rivals, repositories_among
 from connectors.kubernetes.target import ObjectKey
 from connectors.kubernetes.targets.workload import Workload
 from tests.cluster.fake_api import FakeApi
 
 DEPLOYMENTS = Resource(group="apps", version="v1", plural="deployments", kind="Deployment")
+SCALED_OBJECT = Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject")
 HPAS = "/apis/autoscaling/v1/namespaces/llm/horizontalpodautoscalers"
 SCALED = "/apis/keda.sh/v1alpha1/namespaces/llm/scaledobjects"
 VARIANTS = "/apis/llmd.ai/v1alpha1/namespaces/llm/variantautoscalings"
@@ -99,9 +101,29 @@ async def test_an_autoscaler_of_the_same_target_is_found(path: str, item: dict[s
 )
 async def test_an_autoscaler_of_something_else_or_at_rest_is_none(path: str, item: dict[str, Any]) -> None:
     api = FakeApi()
+    api.define(SCALED_OBJECT)
     api.seed(path, item)
 
     assert await rivals_of_decode(api) == ()
+
+
+async def test_the_tool_of_an_autoscaler_that_may_not_be_read_counts_itself() -> None:
+    api = FakeApi()
+    api.define(SCALED_OBJECT)
+    api.forbid("list", SCALED)
+    api.seed(f"{HPAS}/h", aimed(AT_DECODE, ownerReferences=[{"kind": "ScaledObject"}]))
+
+    assert await rivals_of_decode(api) == ("the HorizontalPodAutoscaler h scales deployment decode",)
+
+
+async def test_a_kind_that_the_server_could_not_list_leaves_it_open_who_scales() -> None:
+    api = FakeApi()
+    api.fail_next(ApiError("etcd has no leader", status=503), path_prefix=HPAS)
+
+    found = await find_rivals(api, "llm", (DECODE,))
+
+    assert not found.is_certain
+    assert "etcd has no leader" in found.unread[0]
 
 
 async def test_kinds_that_are_not_installed_are_no_error_and_forbidden_ones_are_told() -> None:
@@ -111,6 +133,7 @@ async def test_kinds_that_are_not_installed_are_no_error_and_forbidden_ones_are_
     found = await find_rivals(api, "llm", (DECODE,))
 
     assert found.by_path == {}
+    assert found.is_certain
     assert [words.split(":")[0] for words in found.unread] == ["horizontalpodautoscalers.autoscaling"]
 
 
@@ -134,9 +157,9 @@ def test_a_repository_that_owns_the_replicas_is_named() -> None:
         entry("kube-controller-manager", replicas, "status"),
     ]
 
-    owners = managers_of_replicas({"metadata": {"managedFields": managed}})
+    owners = owners_of_replicas({"metadata": {"managedFields": managed}})
 
     assert owners == ("argocd-controller", "kubectl-client-side-apply")
     assert repositories_among(owners) == ("argocd-controller",)
-    assert managers_of_replicas({"metadata": {"managedFields": "none"}}) == ()
-    assert managers_of_replicas({}) == ()
+    assert owners_of_replicas({"metadata": {"managedFields": "none"}}) == ()
+    assert owners_of_replicas({}) == ()
