@@ -1,7 +1,8 @@
 """Which objects say how many devices a pod claims by Dynamic Resource Allocation (DRA)?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from config.errors import Malformed
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.discovery import discover
 from connectors.kubernetes.gpus import claims_of
@@ -32,6 +33,32 @@ async def claim_keys(api: Api, specs: Iterable[Json], *, namespace: str) -> tupl
             raise
         return ()
     return tuple(ObjectKey(resource=resource, namespace=namespace, name=name) for name in names)
+
+
+async def claims_in(
+    api: Api, key: ObjectKey, pods: Callable[[Json], Iterable[tuple[Json, int]]]
+) -> tuple[ObjectKey, ...]:
+    """Return the templates of the claims of the pods that an object describes.
+
+    An object that is not there, may not be read or cannot be understood has none: whoever views it says so.
+
+    Args:
+        api: The API server.
+        key: The object.
+        pods: Takes the specifications of the pods out of it.
+
+    Raises:
+        ApiError: If the API server does not answer.
+    """
+    try:
+        specs = [spec for spec, _ in pods(await api.get(key.path))]
+    except Malformed:
+        return ()
+    except ApiError as error:
+        if not (error.is_missing or error.is_forbidden):
+            raise
+        return ()
+    return await claim_keys(api, specs, namespace=key.namespace)
 
 
 def templates_in(objects: Objects, keys: Sequence[ObjectKey]) -> Mapping[str, Json]:

@@ -136,13 +136,21 @@ def entry_of(entries: Sequence[Json], *, field: str, name: str, path: str) -> tu
     raise Malformed(f"expected one with {field} {name!r} in {path}, found {known}")
 
 
-def with_pods(view: TargetView, pods: Sequence[tuple[Json, int]]) -> TargetView:
-    """Add to a view what the pods of one engine say, each kind of pod with how many there are of it."""
+def with_pods(
+    view: TargetView, pods: Sequence[tuple[Json, int]], templates: Mapping[str, Json] | None = None
+) -> TargetView:
+    """Add to a view what the pods of one engine say, each kind of pod with how many there are of it.
+
+    Args:
+        view: The rest.
+        pods: The pods.
+        templates: Templates of the devices that they claim, by name.
+    """
     specs = [spec for spec, _ in pods]
     return replace(
         view,
         pods_per_engine=sum(count for _, count in pods),
-        gpus_per_engine=engine_gpus(pods).gpus,
+        gpus_per_engine=engine_gpus(pods, templates).gpus,
         grace_s=min((grace_s_of(spec) for spec in specs), default=None),
         secrets=tuple(sorted({name for spec in specs for name in secrets_of(spec)})),
         arguments=tuple(word for spec in specs for word in arguments_of(spec)),

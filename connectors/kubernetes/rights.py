@@ -86,7 +86,12 @@ RULES: Mapping[Feature, tuple[Rule, ...]] = MappingProxyType(
         ),
         Feature.DRA: (
             _optional(
-                "resource.k8s.io", "resourceclaimtemplates", "get", why="count GPUs that pods claim by DRA"
+                "resource.k8s.io",
+                "resourceclaimtemplates",
+                "get",
+                "list",
+                "watch",
+                why="count GPUs that pods claim by DRA",
             ),
         ),
         Feature.PODGROUPS: (

@@ -16,6 +16,7 @@ from config.errors import ConfigError, Malformed, Refused
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -54,6 +55,7 @@ _ROLE_LABEL = "role-name"
 _REPLICA_MODE = "Replica"
 _POOL_MODE = "Pooled"
 _IN_PLACE = "InPlaceUpdate"
+_Pods = tuple[tuple[Json, int], ...]
 _REMEDY = f"set spec.updateStrategy.type: {_IN_PLACE}"
 
 
@@ -66,16 +68,18 @@ class StormService:
         parent: The StormService.
         part: The role's name in pool mode; empty in replica mode.
         counts_itself: Whether the status counts engines, for its rights; of a role it counts pods.
+        claims: Templates of the devices that its pods claim.
     """
 
     role: Role
     parent: ObjectKey
     part: str
     counts_itself: bool
+    claims: tuple[ObjectKey, ...] = ()
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the service."""
-        return (self.parent,)
+        """Return the service, and what says how many devices its pods claim."""
+        return (self.parent, *self.claims)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the service, or its role.
@@ -86,7 +90,8 @@ class StormService:
         with speaking_of(self.parent):
             item = required(objects, self.parent)
             self._check_mode(item)
-            return self._role(item) if self.part else self._whole(item)
+            view, pods = self._role(item) if self.part else self._whole(item)
+            return with_pods(view, pods, templates_in(objects, self.claims))
 
     def write(self, objects: Objects, count: int) -> Write:
         """Patch the role's entry of the list, or the scale of the whole.
@@ -119,6 +124,7 @@ class StormService:
             *to_read(self.parent, f"read {self.parent}"),
             write if self.part else to_scale(self.parent),
             *(() if self.counts_itself else (to_count(self.parent),)),
+            *claim_rules(self.claims),
         )
 
     def _entry(self, item: Json) -> tuple[int, Json]:
@@ -138,7 +144,7 @@ class StormService:
             trouble=_trouble(item),
         )
 
-    def _role(self, item: Json) -> TargetView:
+    def _role(self, item: Json) -> tuple[TargetView, _Pods]:
         _, entry = self._entry(item)
         common = self._common(item, desired=_count(entry, "replicas"))
         pods = _role_pods(entry)
@@ -152,20 +158,19 @@ class StormService:
         if mine and pods[1] == 1:
             ready, existing = number(mine[0], "readyReplicas") or 0, number(mine[0], "replicas") or 0
             view = replace(view, ready=ready, existing=existing)
-        return with_pods(view, (pods,))
+        return view, (pods,)
 
-    def _whole(self, item: Json) -> TargetView:
+    def _whole(self, item: Json) -> tuple[TargetView, _Pods]:
         common = self._common(item, desired=_count(member(item, "spec"), "replicas"))
         seen = replace(
             common,
             ready=number(item, "status", "readyReplicas") or 0,
             existing=number(item, "status", "replicas") or 0,
         )
-        roles = ((entry, _role_pods(entry)) for entry in items(item, *_ROLES))
-        pods = tuple((spec, size * _count(entry, "replicas")) for entry, (spec, size) in roles)
+        pods = _all_pods(item)
         if not pods:
             raise Malformed(f"expected roles at {'.'.join(_ROLES)}, found none")
-        return with_pods(seen, pods)
+        return seen, pods
 
 
 async def build(reference: Reference, api: Api) -> Target:
@@ -187,7 +192,18 @@ async def build(reference: Reference, api: Api) -> Target:
         raise ConfigError(f"{named(reference)}: {harm}", key=reference.key, hint=_REMEDY)
     sizes = {text(entry, "name"): _count(entry, "podGroupSize") for entry in items(item, *_ROLES)}
     counts_itself = not part or sizes[part] == 1
-    return StormService(role=reference.role, parent=parent, part=part, counts_itself=counts_itself)
+    entries = [entry for entry in items(item, *_ROLES) if part in {"", text(entry, "name")}]
+    specs = [member(entry, "template", "spec") for entry in entries]
+    claims = await claim_keys(api, specs, namespace=parent.namespace)
+    return StormService(
+        role=reference.role, parent=parent, part=part, counts_itself=counts_itself, claims=claims
+    )
+
+
+def _all_pods(item: Json) -> _Pods:
+    """Return the pods of one RoleSet."""
+    roles = ((entry, _role_pods(entry)) for entry in items(item, *_ROLES))
+    return tuple((spec, size * _count(entry, "replicas")) for entry, (spec, size) in roles)
 
 
 def _mismatch(item: Json, part: str) -> str:

@@ -11,6 +11,7 @@ from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json, Resource
+from connectors.kubernetes.devices import claim_rules, claims_in, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -63,16 +64,18 @@ class RoleScaler:
         parent: The scaler.
         owner: The set.
         part: The role's name in the set.
+        claims: Templates of the devices that its pods claim.
     """
 
     role: Role
     parent: ObjectKey
     owner: ObjectKey
     part: str
+    claims: tuple[ObjectKey, ...] = ()
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the scaler and its set."""
-        return (self.parent, self.owner)
+        """Return the scaler, its set, and what says how many devices pods claim."""
+        return (self.parent, self.owner, *self.claims)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the role; without rights on the set what only the set knows is left out.
@@ -92,7 +95,10 @@ class RoleScaler:
                 hold=hold_of(scaler, self.role),
                 trouble=_trouble(scaler),
             )
-            return seen if whole is None or status is None else self._with_set(seen, whole, status)
+            if whole is None or status is None:
+                return seen
+            full = self._with_set(seen, whole, status)
+            return with_pods(full, _pods(whole, self.part), templates_in(objects, self.claims))
 
     def write(self, objects: Objects, count: int) -> Write:
         """Set the groups through the scale subresource, or for the first time in the scaler itself.
@@ -119,6 +125,7 @@ class RoleScaler:
             *to_read(self.owner, "read GPUs and readiness of the role", is_needed=False),
             to_scale(self.parent),
             replace(first, is_needed=False),
+            *claim_rules(self.claims),
         )
 
     def _status(self, whole: Json) -> Json | None:
@@ -126,18 +133,16 @@ class RoleScaler:
         return found[0] if found else None
 
     def _with_set(self, seen: TargetView, whole: Json, status: Json) -> TargetView:
-        _, spec = entry_of(items(whole, "spec", "roles"), field="name", name=self.part, path="spec.roles")
         existing, updated = number(status, "replicas") or 0, number(status, "updatedReplicas") or 0
         rolling = PoolHold(
             kind=HoldKind.ROLLING_OUT, why=f"{self.owner} rolls out: {updated} of {existing} groups are new"
         )
-        full = replace(
+        return replace(
             seen,
             ready=number(status, "readyReplicas") or 0,
             existing=existing,
             hold=seen.hold or hold_of(whole, self.role) or (rolling if updated < existing else None),
         )
-        return with_pods(full, group_pods(member(spec, "spec", "leaderWorkerTemplate")))
 
 
 async def build(reference: Reference, api: Api) -> Target:
@@ -166,7 +171,14 @@ async def build(reference: Reference, api: Api) -> Target:
         kind="DisaggregatedSet",
     )
     whole = ObjectKey(resource=plural, namespace=parent.namespace, name=owner)
-    return RoleScaler(role=reference.role, parent=parent, owner=whole, part=part)
+    claims = await claims_in(api, whole, lambda item: _pods(item, part))
+    return RoleScaler(role=reference.role, parent=parent, owner=whole, part=part, claims=claims)
+
+
+def _pods(whole: Json, part: str) -> tuple[tuple[Json, int], ...]:
+    """Return the pods of one group of a role."""
+    _, spec = entry_of(items(whole, "spec", "roles"), field="name", name=part, path="spec.roles")
+    return group_pods(member(spec, "spec", "leaderWorkerTemplate"))
 
 
 def _owner(references: Sequence[Json]) -> str:

@@ -8,11 +8,13 @@ scaling group, and whatever Dynamo made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.devices import claim_keys, claim_rules, claims_in, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -64,16 +66,19 @@ class Gang:
         role: What its engines do.
         parent: The clique or scaling group.
         owner: The PodCliqueSet that it is part of; None if it does not say.
+        claims: Templates of the devices that its pods claim.
+        part: Empty: the object is the pool.
     """
 
     role: Role
     parent: ObjectKey
     owner: ObjectKey | None
+    claims: tuple[ObjectKey, ...] = ()
     part: str = ""
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the object, and the set that has the templates."""
-        return (self.parent,) if self.owner is None else (self.parent, self.owner)
+        """Return the object, the set that has the templates, and those of the devices that pods claim."""
+        return (self.parent, *self._owners, *self.claims)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the object; without rights on the set a scaling group's GPUs are not known.
@@ -98,7 +103,7 @@ class Gang:
                 trouble=_trouble(item),
             )
             pods = self._pods(item, whole)
-            return with_pods(plain, pods) if pods else plain
+            return with_pods(plain, pods, templates_in(objects, self.claims)) if pods else plain
 
     def write(self, objects: Objects, count: int) -> Write:
         """Set the replicas through the scale subresource.
@@ -115,10 +120,17 @@ class Gang:
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the rights to read object and set, and to patch the scale."""
-        own = (*to_read(self.parent, f"read {self.parent}"), to_scale(self.parent))
-        if self.owner is None:
-            return own
-        return (*own, *to_read(self.owner, "read the templates of its cliques", is_needed=False))
+        whole = (to_read(one, "read the templates of its cliques", is_needed=False) for one in self._owners)
+        return (
+            *to_read(self.parent, f"read {self.parent}"),
+            to_scale(self.parent),
+            *chain.from_iterable(whole),
+            *claim_rules(self.claims),
+        )
+
+    @property
+    def _owners(self) -> tuple[ObjectKey, ...]:
+        return () if self.owner is None else (self.owner,)
 
     @property
     def _is_clique(self) -> bool:
@@ -167,7 +179,18 @@ async def build(reference: Reference, api: Api) -> Target:
     owner = _set_key(parent, name) if name else None
     if graph := text(labels, _DYNAMO_LABEL) or await _graph_of(owner, api):
         raise _driven(reference, by=f"the {_DYNAMO} {graph}", instead=f"dynamographdeployment/{graph}")
-    return Gang(role=reference.role, parent=parent, owner=owner)
+    return Gang(
+        role=reference.role, parent=parent, owner=owner, claims=await _claims(api, parent, owner, item)
+    )
+
+
+async def _claims(api: Api, parent: ObjectKey, owner: ObjectKey | None, item: Json) -> tuple[ObjectKey, ...]:
+    """Return the templates of the claims of one replica's pods: a group's pods are described by its set."""
+    if parent.resource.kind == _CLIQUE:
+        return await claim_keys(api, [member(item, "spec", "podSpec")], namespace=parent.namespace)
+    if owner is None:
+        return ()
+    return await claims_in(api, owner, lambda whole: _member_pods(whole, _clique_names(item)))
 
 
 def _driven(reference: Reference, *, by: str, instead: str) -> ConfigError:

@@ -12,6 +12,7 @@ from config.errors import Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.devices import claim_rules, claims_in, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -39,15 +40,23 @@ _NAME_LABEL = "leaderworkerset.sigs.k8s.io/name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderWorkerSet:
-    """One LeaderWorkerSet as a pool."""
+    """One LeaderWorkerSet as a pool.
+
+    Attributes:
+        role: What its engines do.
+        parent: The set.
+        claims: Templates of the devices that its pods claim.
+        part: Empty: the object is the pool.
+    """
 
     role: Role
     parent: ObjectKey
+    claims: tuple[ObjectKey, ...] = ()
     part: str = ""
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the set itself: its status has all that its scale would say."""
-        return (self.parent,)
+        """Return the set, whose status has all that its scale would say, and the templates of claims."""
+        return (self.parent, *self.claims)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the set.
@@ -68,7 +77,7 @@ class LeaderWorkerSet:
                 is_observed=is_observed(item),
                 hold=hold_of(item, self.role) or (rolling if update.is_true else None),
             )
-            return with_pods(plain, group_pods(member(item, "spec", "leaderWorkerTemplate")))
+            return with_pods(plain, _pods(item), templates_in(objects, self.claims))
 
     def write(self, objects: Objects, count: int) -> Write:
         """Set the groups through the scale subresource.
@@ -83,7 +92,11 @@ class LeaderWorkerSet:
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the rights to read the set and to patch its scale."""
-        return (*to_read(self.parent, f"read {self.parent}"), to_scale(self.parent))
+        return (
+            *to_read(self.parent, f"read {self.parent}"),
+            to_scale(self.parent),
+            *claim_rules(self.claims),
+        )
 
 
 def group_pods(template: Json) -> tuple[tuple[Json, int], ...]:
@@ -122,7 +135,12 @@ async def build(reference: Reference, api: Api) -> Target:
     """
     refuse_part(reference, why="the groups of a LeaderWorkerSet are all alike")
     parent = await locate(api, reference, group=_GROUP)
-    return LeaderWorkerSet(role=reference.role, parent=parent)
+    claims = await claims_in(api, parent, _pods)
+    return LeaderWorkerSet(role=reference.role, parent=parent, claims=claims)
+
+
+def _pods(item: Json) -> tuple[tuple[Json, int], ...]:
+    return group_pods(member(item, "spec", "leaderWorkerTemplate"))
 
 
 def _leader(template: Json) -> Mapping[str, object]:

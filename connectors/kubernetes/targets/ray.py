@@ -13,6 +13,7 @@ from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json, Resource
+from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -49,15 +50,17 @@ class WorkerGroup:
         role: What its engines do.
         parent: The cluster.
         part: The group's name.
+        claims: Templates of the devices that its pods claim.
     """
 
     role: Role
     parent: ObjectKey
     part: str
+    claims: tuple[ObjectKey, ...] = ()
 
     def needs(self) -> tuple[ObjectKey, ...]:
-        """Return the cluster."""
-        return (self.parent,)
+        """Return the cluster, and what says how many devices the group's pods claim."""
+        return (self.parent, *self.claims)
 
     def view(self, objects: Objects) -> TargetView:
         """Read the group.
@@ -81,7 +84,8 @@ class WorkerGroup:
                 most=None if most == _NO_LIMIT else most,
                 trouble=_trouble(item),
             )
-            return with_pods(plain, ((member(group, "template", "spec"), hosts),))
+            pods = ((member(group, "template", "spec"), hosts),)
+            return with_pods(plain, pods, templates_in(objects, self.claims))
 
     def write(self, objects: Objects, count: int) -> Write:
         """Patch the group's entry of the list.
@@ -108,6 +112,7 @@ class WorkerGroup:
             *to_read(self.parent, f"read the worker groups of {self.parent}"),
             to_patch(self.parent, f"set the replicas of group {self.part}"),
             to_count(self.parent),
+            *claim_rules(self.claims),
         )
 
     def _group(self, item: Json) -> tuple[int, Json]:
@@ -142,7 +147,7 @@ class ServedGroup:
 
     def needs(self) -> tuple[ObjectKey, ...]:
         """Return the service and its cluster."""
-        return (self.parent, self.group.parent)
+        return (self.parent, *self.group.needs())
 
     def view(self, objects: Objects) -> TargetView:
         """Read the group.
@@ -222,7 +227,9 @@ async def _build_group(reference: Reference, api: Api, cluster: ObjectKey) -> Wo
     entries = items(await api.get(cluster.path), *_GROUPS)
     known = [text(entry, "groupName") for entry in entries]
     part = part_of(reference, known, word="worker group")
-    return WorkerGroup(role=reference.role, parent=cluster, part=part)
+    _, group = entry_of(entries, field="groupName", name=part, path=".".join(_GROUPS))
+    claims = await claim_keys(api, [member(group, "template", "spec")], namespace=cluster.namespace)
+    return WorkerGroup(role=reference.role, parent=cluster, part=part, claims=claims)
 
 
 def _cluster_of(service: Json) -> str:
