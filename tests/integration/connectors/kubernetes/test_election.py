@@ -23,6 +23,7 @@ from connectors.kubernetes.target import ObjectKey, Rule
 from connectors.kubernetes.targets.workload import Workload
 from tests.cluster.control_plane import ControlPlane, Json
 from tests.cluster.grants import token_with
+from tests.cluster.line import CrookedClock
 from tests.cluster.objects import deployment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -174,6 +175,51 @@ async def test_the_next_leads_at_once_when_the_leader_ends(
     assert found["spec"]["leaseTransitions"] == 1
     assert found["spec"]["leaseDurationSeconds"] == 10
     await second.close()
+    for client in clients:
+        await client.close()
+
+
+async def test_times_of_day_that_are_years_apart_change_nothing(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    """The leader's clock shows another decade, and a dead one wrote that it renews in a third one."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    dead = {
+        "holderIdentity": "dead",
+        "leaseDurationSeconds": 2,
+        "acquireTime": "2098-12-31T00:00:00.000000Z",
+        "renewTime": "2099-01-01T00:00:00.000000Z",
+    }
+    control_plane.admin.ask("POST", path, {"metadata": {"name": LEASE}, "spec": dead})
+    config = kubeconfig(control_plane, namespace, "skewed")
+    clients = [KubeClient(ApiOptions(kubeconfig=config), _CLOCK) for _ in range(2)]
+    first, second = (
+        Leadership(
+            client,
+            LeaseOptions(namespace=namespace, name=LEASE, identity=f"d{years}", duration_s=DURATION_S),
+            CrookedClock(_CLOCK, wall_offset_s=years * 365.0 * 86400.0),
+        )
+        for client, years in zip(clients, (10, -10), strict=True)
+    )
+
+    for client in clients:
+        await client.open()
+
+    await first.start()
+    at_first = first.standby()
+    async with asyncio.timeout(10.0):
+        while first.standby():
+            await _CLOCK.sleep(0.02)
+    await second.start()
+    seen = []
+    for _ in range(40):
+        await _CLOCK.sleep(0.1)
+        seen.append((bool(first.standby()), bool(second.standby())))
+
+    assert at_first.startswith("dead leads since 2098")
+    assert set(seen) == {(False, True)}
+    await second.close()
+    await first.close()
     for client in clients:
         await client.close()
 
