@@ -263,8 +263,10 @@ async def test_watches_that_are_closed_every_two_seconds_are_no_storm_and_nothin
         for number in range(20):
             desired = 2 + number % 3
             control_plane.admin.merge(f"{path}/scale?fieldManager=kubectl", {"spec": {"replicas": desired}})
+            async with asyncio.timeout(5.0):  # a machine that is busy is late, and misses nothing either
+                while (await hasty.read()).pools["decode"].desired != desired:
+                    await _CLOCK.sleep(0.05)
             await _CLOCK.sleep(0.5)
-            assert (await hasty.read()).pools["decode"].desired == desired
         await hasty.close()
 
         watches = [
