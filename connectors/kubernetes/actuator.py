@@ -18,7 +18,7 @@ from connectors.kubernetes.basis import Basis
 from connectors.kubernetes.cache import Cache
 from connectors.kubernetes.discovery import resolve as resolve_target
 from connectors.kubernetes.mirror import MirrorOptions
-from connectors.kubernetes.pool import Around, Look, Pool
+from connectors.kubernetes.pool import Around, Look, Pool, name_of_target
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.resolving import Resolve, Resolving
 from connectors.kubernetes.rivalry import FindRivals, Rivalry
@@ -89,8 +89,8 @@ class KubernetesActuator:
         """Return the fleet as the API server has it.
 
         Raises:
-            ObservationError: If a target does not exist, cannot be understood, or the API server does not
-                answer (`Unreachable`).
+            ObservationError: If a target does not exist, cannot be understood or is that of another pool, or
+                the API server does not answer (`Unreachable`).
         """
         standby = self._standby()
         reads = (pool.read(is_standby=bool(standby)) for pool in self._pools.values())
@@ -102,6 +102,7 @@ class KubernetesActuator:
             if isinstance(state, BaseException):
                 raise state
             states[name] = state
+        self._check_apart()
         return Fleet(at_s=self._clock.now_s(), pools=states, standby=standby)
 
     async def look(self) -> dict[str, Look]:
@@ -152,9 +153,23 @@ class KubernetesActuator:
                 known = ", ".join(self._pools)
                 raise Refused(f"there is no target for pool {pool.pool!r}; there are targets for {known}")
 
+    def _check_apart(self) -> None:
+        """Raise if two pools turn out to be one object: their counts would overwrite each other."""
+        meant: dict[tuple[str, str], str] = {}
+        for name, pool in self._pools.items():
+            if pool.target is None:
+                continue
+            other = meant.setdefault((pool.target.parent.path, pool.target.part), name)
+            if other != name:
+                raise ObservationError(
+                    f"the pools {other} and {name} are both {name_of_target(pool.target)}; name an object, or"
+                    f" a part of one, for each (kubernetes.{other}, kubernetes.{name})"
+                )
+
     async def _scale(self, replicas: Replicas) -> None:
         if any(self._pools[name].decided_on is None for name in replicas):
             await self.read()
+        self._check_apart()
         done: list[str] = []
         for name in sorted(replicas, key=lambda name: self._growth(name, replicas)):
             try:

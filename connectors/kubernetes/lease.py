@@ -31,7 +31,14 @@ from config.errors import ConfigError, SetpointError
 from config.kubernetes import Election
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.lease_options import LeaseNews, LeaseOptions, Listener, identity_of
-from connectors.kubernetes.lease_record import LEASES, LeaseRecord, claimed, record_of, released
+from connectors.kubernetes.lease_record import (
+    LEASES,
+    LeaseRecord,
+    claimed,
+    record_of,
+    released,
+    to_the_second,
+)
 from connectors.kubernetes.rights import Feature, missing_yaml, rules_for
 
 __all__ = ["Leadership", "LeaseNews", "LeaseOptions", "Listener", "identity_of"]
@@ -43,6 +50,8 @@ _PERIOD_RATIO = 0.2
 _RETRY_RATIO = 0.1
 _ANSWER_RATIO = 0.25
 _JITTER_RATIO = 0.1
+# Whoever ends does not wait for a server that hangs: the Lease then runs out by itself.
+_RELEASE_S = 2.0
 
 
 def _say_nothing(news: LeaseNews, words: str) -> None:
@@ -118,7 +127,8 @@ class Leadership:
             return f"{self._where} is ours and was not renewed in time{why}"
         if not self._record.holder:
             return f"nobody leads yet by {self._where}{why}"
-        return f"{self._record.holder} leads since {self._record.acquired} by {self._where}{why}"
+        since = to_the_second(self._record.acquired)
+        return f"{self._record.holder} leads since {since} by {self._where}{why}"
 
     async def start(self) -> None:
         """Try once to become the leader, and go on in the background.
@@ -145,7 +155,7 @@ class Leadership:
             self._task = None
         if self._is_ours and self._lease:
             with suppress(SetpointError, TimeoutError):
-                await self._bounded(self._release())
+                await within(self._clock, self._release(), _RELEASE_S)
 
     @property
     def _where(self) -> str:

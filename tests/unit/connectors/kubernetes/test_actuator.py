@@ -396,6 +396,20 @@ async def test_a_scale_is_asked_for_again_where_its_object_is_of_before(scene: S
     assert (before.pools["decode"].desired, after.pools["decode"].desired) == (5, 2)
 
 
+async def test_two_pools_that_are_one_object_are_not_scaled(scene: Scene) -> None:
+    texts = {Role.PREFILL: "deploy/decode", Role.DECODE: "deployment/decode"}
+    references = [parse_reference(text, role=role, namespace=_NS, key="") for role, text in texts.items()]
+    actuator = KubernetesActuator(scene.api, references, clock=scene.clock)
+
+    with pytest.raises(ObservationError, match="prefill and decode are both deployment decode"):
+        await actuator.read()
+    with pytest.raises(ActuationError, match="are both deployment decode"):
+        await actuator.scale(Replicas.of(prefill=5))
+    await actuator.close()
+
+    assert scene.api.writes() == []
+
+
 async def test_there_is_no_target_for_an_unknown_pool(scene: Scene) -> None:
     with pytest.raises(Refused, match="aggregated"):
         await scene.actuator.scale(Replicas.of(aggregated=1))
