@@ -407,7 +407,7 @@ async def test_two_pools_that_are_one_object_are_not_scaled(scene: Scene) -> Non
         await actuator.scale(Replicas.of(prefill=5))
     await actuator.close()
 
-    assert scene.api.writes() == []
+    assert scene.api.writes() == ()
 
 
 async def test_there_is_no_target_for_an_unknown_pool(scene: Scene) -> None:
