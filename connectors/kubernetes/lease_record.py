@@ -35,6 +35,17 @@ class LeaseRecord:
     transitions: int = 0
 
 
+def to_the_second(micro: str) -> str:
+    """Return a `MicroTime` as people read it.
+
+    Example:
+        >>> to_the_second("2023-11-14T22:13:20.250000Z"), to_the_second("2023-11-14T22:13:20Z")
+        ('2023-11-14T22:13:20Z', '2023-11-14T22:13:20Z')
+    """
+    whole, point, _ = micro.partition(".")
+    return f"{whole}Z" if point else micro
+
+
 def record_of(lease: Json) -> LeaseRecord:
     """Read the claim of a Lease; what is absent is empty.
 

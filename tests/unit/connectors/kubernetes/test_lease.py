@@ -76,7 +76,7 @@ async def test_the_second_stands_by_and_says_who_leads_since_when(api: FakeApi, 
     await clock.advance(60.0)
 
     assert first.standby() == ""
-    assert second.standby() == ("a leads since 2026-01-01T00:00:00.000000Z by the Lease llm/setpoint-llm")
+    assert second.standby() == "a leads since 2026-01-01T00:00:00Z by the Lease llm/setpoint-llm"
     assert spec(api)["leaseTransitions"] == 0
     await second.close()
     await first.close()
