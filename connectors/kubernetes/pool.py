@@ -122,7 +122,12 @@ class Pool:
         if target.parent in needs and target.parent not in objects:
             self._resolving.vanished()
             await self._resolving.target()
-        view = self.changes.pending.seen(target.view(objects))
+        try:
+            view = self.changes.pending.seen(target.view(objects))
+        except Malformed:
+            self._resolving.doubted()
+            raise
+        self._resolving.understood()
         return Look(target=target, objects=objects, view=view)
 
     async def read(self, *, is_standby: bool) -> PoolState:

@@ -1,13 +1,14 @@
 """Which target does a reference mean now?
 
-What is asked only once is asked when it is first needed, and again when the target or its kind is gone: ever
-more slowly, so that a target that never comes back costs next to nothing.
+What is asked only once is asked when it is first needed, and again when the target or its kind is gone, or
+when what it says has made no sense for a while (a service that runs on several nodes by now has another
+child): ever more slowly, so that a target that never comes back costs next to nothing.
 """
 
 from collections.abc import Awaitable, Callable
 
 from config.clock import Clock
-from config.errors import ConfigError, ObservationError
+from config.errors import ConfigError, Malformed, ObservationError
 from connectors.kubernetes.api import ApiError
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import Reference, Target
@@ -34,6 +35,8 @@ class Resolving:
         self._problem = ""
         self._again_s = 0.0
         self._tries = 0
+        self._doubts = 0
+        self._doubted_until_s: float | None = None
 
     @property
     def found(self) -> Target | None:
@@ -53,7 +56,7 @@ class Resolving:
             raise ObservationError(self._problem)
         try:
             self._found = await self._resolve(self.reference)
-        except ConfigError as error:
+        except (ConfigError, Malformed) as error:
             self._fail(str(error))
         except ApiError as error:
             if not error.is_missing:
@@ -70,7 +73,24 @@ class Resolving:
             found, self._found = self._found.parent, None
             self._fail(f"there is no {found} in namespace {found.namespace} any more; it is waited for")
 
+    def understood(self) -> None:
+        """Take note that the target makes sense."""
+        self._doubts, self._doubted_until_s = 0, None
+
+    def doubted(self) -> None:
+        """Take note that the target makes no sense; where that lasts it is looked for anew."""
+        now_s = self._clock.now_s()
+        if self._doubted_until_s is None:
+            self._doubted_until_s = now_s + _wait_s(self._doubts)
+        elif now_s >= self._doubted_until_s:
+            self._found = None
+            self._doubts += 1
+            self._doubted_until_s = now_s + _wait_s(self._doubts)
+
     def _fail(self, problem: str) -> None:
-        wait_s = min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._tries, 10))
+        self._problem, self._again_s = problem, self._clock.now_s() + _wait_s(self._tries)
         self._tries += 1
-        self._problem, self._again_s = problem, self._clock.now_s() + wait_s
+
+
+def _wait_s(tries: int) -> float:
+    return min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(tries, 10))

@@ -8,7 +8,7 @@ engines of several nodes. The templates that the child has are the ones merged f
 
 from dataclasses import dataclass, replace
 
-from config.errors import ConfigError
+from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, ApiError, Json
@@ -74,6 +74,7 @@ class LlmService:
         with speaking_of(self.parent):
             item = required(objects, self.parent)
             section = self._section(item)
+            self._check_child(item)
             stated = number(section, "replicas")
             seen = self._child_view(objects, stated)
             if stated is not None:
@@ -113,6 +114,14 @@ class LlmService:
 
     def _section(self, item: Json) -> Json:
         return member(item, "spec", self.part) if self.part else member(item, "spec")
+
+    def _check_child(self, item: Json) -> None:
+        """Raise if the controller runs the pool as something else by now: it has to be looked for anew."""
+        child, found = self.child.parent, _workload_of(item, self.role)
+        if found is None and bool(self._section(item).get("worker")):
+            found = (leaderworkerset.KIND, child.name)
+        if found is not None and found != (child.resource.kind, child.name):
+            raise Malformed(f"it runs as the {' '.join(found)} by now, expected its {child}")
 
     def _child_view(self, objects: Objects, stated: int | None) -> TargetView:
         """Read the child, which need not be there where the service states what is wanted."""
@@ -156,14 +165,14 @@ async def build(reference: Reference, api: Api) -> Target:
 
 async def _child(reference: Reference, api: Api, parent: ObjectKey, item: Json) -> Target:
     is_prefill = reference.role is Role.PREFILL
-    stated = member(item, "status", "workloads", "prefill" if is_prefill else "primary")
     section = member(item, "spec", "prefill") if is_prefill else member(item, "spec")
     tail = "-prefill" if is_prefill else ""
     one, many = f"{parent.name}-kserve{tail}", f"{parent.name}-kserve-mn{tail}"
-    kind, name = text(stated, "kind"), text(stated, "name")
-    if not kind or not name:
+    stated = _workload_of(item, reference.role)
+    if stated is None:
         several = bool(section.get("worker")) or await _is_several(api, reference, one=one, many=many)
-        kind, name = (leaderworkerset.KIND, many) if several else (_DEPLOYMENT, one)
+        stated = (leaderworkerset.KIND, many) if several else (_DEPLOYMENT, one)
+    kind, name = stated
     builders = {_DEPLOYMENT: workload.build, leaderworkerset.KIND: leaderworkerset.build}
     if kind not in builders:
         raise ConfigError(
@@ -173,6 +182,13 @@ async def _child(reference: Reference, api: Api, parent: ObjectKey, item: Json) 
         )
     child = replace(reference, kind=kind.lower(), name=name, selector="")
     return await builders[kind](child, api)
+
+
+def _workload_of(item: Json, role: Role) -> tuple[str, str] | None:
+    """Return kind and name of what the controller says that it runs a pool as; None if it does not say."""
+    stated = member(item, "status", "workloads", "prefill" if role is Role.PREFILL else "primary")
+    kind, name = text(stated, "kind"), text(stated, "name")
+    return (kind, name) if kind and name else None
 
 
 async def _is_several(api: Api, reference: Reference, *, one: str, many: str) -> bool:

@@ -1,18 +1,29 @@
 """LLMInferenceServices of KServe."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from config.errors import ConfigError, Malformed
+from config.clock import VirtualClock
+from config.errors import ConfigError, Malformed, ObservationError
 from config.policy import Role
 from connectors.base import HoldKind
+from connectors.kubernetes.actuator import KubernetesActuator
 from connectors.kubernetes.api import ApiError
 from connectors.kubernetes.discovery import resolve
 from connectors.kubernetes.reference import parse_reference
 from connectors.kubernetes.target import Target, TargetView
 from connectors.testing.target import fetched, sent
-from tests.cluster.examples import DEPLOYMENTS, EXAMPLES, LWS, NAMESPACE, deployment, leader_worker_set
+from tests.cluster.examples import (
+    DEPLOYMENTS,
+    EXAMPLES,
+    LWS,
+    NAMESPACE,
+    deployment,
+    leader_worker_set,
+    llm_service,
+)
 from tests.cluster.fake_api import FakeApi
 
 Json = dict[str, Any]
@@ -230,3 +241,29 @@ async def test_a_server_that_does_not_answer_for_a_child_is_an_error(path: str) 
 
     with pytest.raises(ApiError, match="no answer"):
         await target_of(api)
+
+
+@pytest.mark.parametrize("spec", [{}, {"replicas": 2}], ids=["stating none", "stating replicas"])
+async def test_a_service_that_has_several_nodes_by_now_is_followed_without_a_restart(
+    spec: dict[str, int],
+) -> None:
+    api, clock = STATING.fake(), VirtualClock()
+    api.seed(SERVICE, llm_service(**spec))
+    api.forbid("get", f"/api/v1/namespaces/{NAMESPACE}/pods")
+    api.forbid("list", f"/api/v1/namespaces/{NAMESPACE}/pods")
+    actuator = KubernetesActuator(api, [STATING.reference()], clock=clock)
+    before = (await actuator.read()).pools["decode"]
+
+    api.remove(child(DEPLOYMENTS, "llm-kserve"))
+    api.seed(child(LWS, "llm-kserve-mn"), leader_worker_set(2))
+    api.seed(SERVICE, llm_service(worker={"containers": []}, **spec))
+    after = None
+    for _ in range(6):
+        await clock.advance(1.0)
+        with suppress(ObservationError):
+            after = (await actuator.read()).pools["decode"]
+    await actuator.close()
+
+    assert (before.desired, before.gpus_per_engine) == (2, 1)
+    assert after is not None
+    assert (after.desired, after.gpus_per_engine) == (2, 12)
