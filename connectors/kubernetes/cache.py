@@ -21,6 +21,8 @@ from connectors.kubernetes.target import ObjectKey
 # What was forbidden may be allowed by now.
 _FIRST_AGAIN_S = 5.0
 _MOST_AGAIN_S = 60.0
+# What was not read for so long is what something was before: a Ray cluster that was replaced, its pods.
+_UNREAD_S = 600.0
 
 _T = TypeVar("_T")
 
@@ -47,6 +49,7 @@ class Cache:
         self._api, self._clock = api, clock
         self._options = options or MirrorOptions()
         self._mirrors: dict[Listing, Mirror] = {}
+        self._read_at_s: dict[Listing, float] = {}
         self._parts: dict[ObjectKey, Json] = {}
         self._forbidden: dict[object, _Refusal] = {}
 
@@ -71,6 +74,7 @@ class Cache:
             ApiError: If there is no answer, or it may not be listed.
         """
         snapshot = await self._unless_forbidden(listing, self._mirror(listing).read)
+        await self._let_go()
         return tuple(snapshot.objects.values())
 
     async def refresh(self, key: ObjectKey) -> None:
@@ -97,6 +101,7 @@ class Cache:
     async def close(self) -> None:
         """Follow nothing any more."""
         mirrors, self._mirrors = self._mirrors, {}
+        self._read_at_s.clear()
         await asyncio.gather(*(mirror.close() for mirror in mirrors.values()))
 
     async def _maybe(self, key: ObjectKey, *, is_needed: bool) -> Json | None:
@@ -165,7 +170,15 @@ class Cache:
     def _mirror(self, listing: Listing) -> Mirror:
         if listing not in self._mirrors:
             self._mirrors[listing] = Mirror(self._api, listing, clock=self._clock, options=self._options)
+        self._read_at_s[listing] = self._clock.now_s()
         return self._mirrors[listing]
+
+    async def _let_go(self) -> None:
+        """Follow no longer what nobody reads any more."""
+        now_s = self._clock.now_s()
+        for listing in [one for one, at_s in self._read_at_s.items() if now_s - at_s > _UNREAD_S]:
+            if self._read_at_s.pop(listing, None) is not None:
+                await self._mirrors.pop(listing).close()
 
 
 def _whole(key: ObjectKey) -> ObjectKey:

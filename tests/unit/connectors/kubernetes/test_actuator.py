@@ -396,6 +396,24 @@ async def test_a_scale_is_asked_for_again_where_its_object_is_of_before(scene: S
     assert (before.pools["decode"].desired, after.pools["decode"].desired) == (5, 2)
 
 
+async def test_pods_that_a_target_had_before_are_not_followed_for_ever(scene: Scene) -> None:
+    await scene.read_twice()
+    for name in ("blue", "green"):
+        labels = {"matchLabels": {"app": "decode", "color": name}}
+        scene.api.change(scene.paths["decode"], {"spec": {"selector": labels, "replicas": 0}})
+        await scene.clock.advance(601.0)
+        await scene.actuator.read()
+    await scene.clock.advance(601.0)
+    await scene.actuator.read()
+    scene.api.requests.clear()
+
+    scene.api.close_watches()
+    await scene.clock.advance(1.0)
+
+    watched = [one.query.get("labelSelector", "") for one in scene.api.requests if one.method == "WATCH"]
+    assert sorted(filter(None, watched)) == ["app=decode,color=green", "app=prefill"]
+
+
 async def test_two_pools_that_are_one_object_are_not_scaled(scene: Scene) -> None:
     texts = {Role.PREFILL: "deploy/decode", Role.DECODE: "deployment/decode"}
     references = [parse_reference(text, role=role, namespace=_NS, key="") for role, text in texts.items()]
