@@ -4,7 +4,7 @@ A list that is cut into pages is read to its end, and what is no list is not tak
 that are left out would look like engines that are gone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -73,23 +73,36 @@ async def list_all(api: Api, listing: Listing) -> Listed:
         ApiError: If there is no answer, or it is no list.
     """
     found: dict[str, Json] = {}
+    version = ""
     query = {**listing.query, **({} if listing.name else {"limit": str(_PAGE)})}
+    async for page in pages(api, listing.path, query):
+        found |= {name_of(item): listing.kept(item) for item in items(page, "items")}
+        version = text(page, "metadata", "resourceVersion")
+    return Listed(objects=found, version=version)
+
+
+async def pages(api: Api, path: str, query: Mapping[str, str]) -> AsyncIterator[Json]:
+    """Yield the pages of a list, one if the API server does not cut it.
+
+    Raises:
+        ApiError: If there is no answer, or it is no list.
+    """
+    asked = dict(query)
     while True:
-        answer = await api.get(listing.path, query)
-        version = _version_of(answer, listing)
-        found |= {name_of(item): listing.kept(item) for item in items(answer, "items")}
-        query["continue"] = text(answer, "metadata", "continue")
-        if not query["continue"]:
-            return Listed(objects=found, version=version)
+        page = await api.get(path, asked)
+        _check(page, path)
+        yield page
+        asked["continue"] = text(page, "metadata", "continue")
+        if not asked["continue"]:
+            return
 
 
-def _version_of(answer: Json, listing: Listing) -> str:
-    version, found = text(answer, "metadata", "resourceVersion"), at(answer, "items")
+def _check(page: Json, path: str) -> None:
+    version, found = text(page, "metadata", "resourceVersion"), at(page, "items")
     if not version or not (found is None or isinstance(found, list)):
         raise ApiError(
-            f"expected a list with a resource version as the answer to GET {listing.path}, found another"
-            f" document; is this the address of a Kubernetes API server?",
+            f"expected a list with a resource version as the answer to GET {path}, found another document;"
+            f" is this the address of a Kubernetes API server?",
             status=HTTPStatus.OK,
             reason=MALFORMED,
         )
-    return version

@@ -170,3 +170,18 @@ def repositories_among(managers: Iterable[str]) -> tuple[str, ...]:
         ('argocd-controller',)
     """
     return tuple(one for one in managers if one.lower().startswith(_REPOSITORIES))
+
+
+def maker_of(item: Json) -> str:
+    """Return the object that made this one and keeps it as it wants it, in words; empty if there is none.
+
+    Example:
+        >>> graph = {"kind": "DynamoGraphDeployment", "name": "llm", "controller": True}
+        >>> maker_of({"metadata": {"ownerReferences": [graph]}})
+        'dynamographdeployment llm'
+        >>> maker_of({"metadata": {"ownerReferences": [{"kind": "Release", "name": "llm"}]}})
+        ''
+    """
+    owners = items(item, "metadata", "ownerReferences")
+    found = next((one for one in owners if one.get("controller") is True), None)
+    return f"{text(found, 'kind').lower()} {text(found, 'name')}" if found else ""

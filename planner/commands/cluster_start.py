@@ -15,13 +15,15 @@ from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from connectors.kubernetes.authors import owners_of_replicas
 from connectors.kubernetes.pool import Look, name_of_target
 from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, rules_for
-from connectors.kubernetes.rivals import repositories_among
+from connectors.kubernetes.rivals import maker_of, repositories_among
 from planner.commands.cluster import Cluster, connect_cluster, owned_name
 from planner.serving.log import get_logger
 
 # The start waits so long for the cluster; the daemon's own probes are answered after it.
 _LONGEST_S = 5.0
 _AGAIN_S = 10.0
+# What platforms make of their own objects; adapters and role scalers are made to be scaled by others.
+_MADE_BY_OTHERS = frozenset({"Deployment", "StatefulSet", "LeaderWorkerSet"})
 
 
 async def open_cluster(settings: Settings, *, clock: Clock) -> Cluster:
@@ -81,7 +83,7 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
             ready=state.ready,
             gpus_per_engine=state.gpus_per_engine,
         )
-    _tell_repositories(looks)
+    _tell_who_may_undo(looks)
     for name, look in looks.items():
         await _refuse_rivals(cluster, name, look)
     if settings.actuate:
@@ -100,10 +102,16 @@ async def _refuse_rivals(cluster: Cluster, name: str, look: Look) -> None:
         )
 
 
-def _tell_repositories(looks: Mapping[str, Look]) -> None:
-    """Say who will undo scaling at the next run: what keeps an object as a repository has it."""
+def _tell_who_may_undo(looks: Mapping[str, Look]) -> None:
+    """Say who may undo scaling: what keeps an object as a repository has it, or as what made it wants it."""
     parents = {look.target.parent: look.objects.get(look.target.parent, {}) for look in looks.values()}
     for key, item in parents.items():
+        maker = maker_of(item)
+        if maker and key.resource.kind in _MADE_BY_OTHERS:
+            get_logger().warning(
+                f"{key} was made by {maker}, which may set its replicas back: name that instead, if it can be"
+                f" scaled"
+            )
         for manager in repositories_among(owners_of_replicas(item)):
             get_logger().warning(
                 f"{manager} has written the replicas of {key} and may do so again: remove replicas from what"

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.listing import pages
 from connectors.kubernetes.meta import items, member, text
 
 T = TypeVar("T")
@@ -60,14 +61,9 @@ class Records:
             ApiError: If it cannot be read.
         """
         found: list[T] = []
-        asked = {**(query or {}), "limit": _PAGE}
-        while True:
-            page = await self.api.get(path, asked)
+        async for page in pages(self.api, path, {**(query or {}), "limit": _PAGE}):
             found.extend(keep(item) for item in items(page, "items"))
-            more = text(page, "metadata", "continue")
-            if not more:
-                return tuple(found)
-            asked["continue"] = more
+        return tuple(found)
 
     async def listed(self, path: str, query: Mapping[str, str] | None = None) -> tuple[Json, ...]:
         """Return all objects of a list, remembered.
