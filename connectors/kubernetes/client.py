@@ -36,7 +36,7 @@ from connectors.kubernetes.answers import (
 from connectors.kubernetes.api import FIELD_MANAGER, ApiError, Before, Json, Patch, WatchEvent
 from connectors.kubernetes.calls import Call, Passage, Passed, call_of
 from connectors.kubernetes.options import ApiOptions
-from connectors.kubernetes.pacing import TokenBucket, retry_after_s, wait_s
+from connectors.kubernetes.pacing import Courtesy, TokenBucket, retry_after_s, wait_s
 from connectors.kubernetes.session import Door, Session
 from connectors.kubernetes.surroundings import Surroundings
 
@@ -79,6 +79,7 @@ class KubeClient:
         self._clock = clock
         self._door = Door(options, clock, surroundings or Surroundings.of_process())
         self._bucket = TokenBucket(options.requests_per_second, clock)
+        self._courtesy = Courtesy(clock)
         self._chance = chance or secrets.SystemRandom().random
 
     async def open(self) -> Access:
@@ -151,6 +152,8 @@ class KubeClient:
         await self._door.close()
 
     async def _ask(self, call: Call) -> Json:
+        # Who comes anew hears at once that it is not the time; who was turned away waits for it.
+        self._courtesy.check(call.passage.path)
         attempt = 0
         while True:
             try:
@@ -173,8 +176,13 @@ class KubeClient:
     async def _once(
         self, call: Call, finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]]
     ) -> _T:
+        self._courtesy.check(call.passage.path)
         await self._bucket.take()
-        return await self._sent(call, finish)
+        try:
+            return await self._sent(call, finish)
+        except ApiError as error:
+            self._courtesy.heard(call.passage.path, error)
+            raise
 
     async def _sent(
         self, call: Call, finish: Callable[[Call, "aiohttp.ClientResponse"], Awaitable[_T]]

@@ -3,16 +3,22 @@
 The bucket holds what a few seconds allow, so that a burst passes at once and a storm does not. Who waits has
 its place in the order of asking. Waits between attempts are left to chance as a whole (full jitter): many
 daemons that lost the same server do not come back together.
+
+A server that says when it may be asked again (`Retry-After`) means everybody, not the one request that it
+turned away: until then nothing is sent for the same path, and whoever would hears at once what was said.
 """
 
 import math
 from email.utils import parsedate_to_datetime
 
 from config.clock import Clock
+from connectors.kubernetes.api import ApiError
 
 _BURST_S = 3.0
 _FIRST_WAIT_S = 0.25
 _MOST_WAIT_S = 8.0
+# A server, or what stands before it, is not left alone for longer than a person would understand.
+_MOST_REST_S = 60.0
 
 
 class TokenBucket:
@@ -46,6 +52,37 @@ class TokenBucket:
         finally:
             # A request that was given up is not sent: those behind it need not wait for it.
             self._tokens += 0.0 if sent else 1.0
+
+
+class Courtesy:
+    """Which paths the server asked to be left alone.
+
+    Args:
+        clock: What waits are measured by.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rests: dict[str, tuple[float, ApiError]] = {}
+
+    def heard(self, path: str, error: ApiError) -> None:
+        """Take note of an answer; only one that names a time changes anything."""
+        if error.retry_after_s:
+            now_s = self._clock.now_s()
+            self._rests = {one: rest for one, rest in self._rests.items() if rest[0] > now_s}
+            self._rests[path] = (now_s + min(error.retry_after_s, _MOST_REST_S), error)
+
+    def check(self, path: str) -> None:
+        """Return if a path may be asked for.
+
+        Raises:
+            ApiError: What the server said, if the time that it named has not come.
+        """
+        until_s, error = self._rests.get(path, (0.0, None))
+        left_s = until_s - self._clock.now_s()
+        if error is not None and left_s > 0.0:
+            text = f"{error}; it is not asked again before the {error.retry_after_s:g} s that it asks for"
+            raise ApiError(text, status=error.status, reason=error.reason, retry_after_s=left_s)
 
 
 def wait_s(attempt: int, *, chance_ratio: float, asked_s: float | None) -> float | None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.clock import VirtualClock
-from connectors.kubernetes.pacing import TokenBucket, retry_after_s, wait_s
+from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.pacing import Courtesy, TokenBucket, retry_after_s, wait_s
 from tests.cluster.scripted import HastyClock
 
 
@@ -107,3 +108,38 @@ def test_waits_between_attempts_are_bounded(attempt: int, chance: float) -> None
 )
 def test_what_a_server_asks_for_is_read(text: str | None, expected_s: float | None) -> None:
     assert retry_after_s(text, now_wall_s=6.0) == expected_s
+
+
+def turned_away(retry_after_s: float | None) -> ApiError:
+    return ApiError("too many requests", status=429, reason="TooManyRequests", retry_after_s=retry_after_s)
+
+
+async def test_a_path_is_left_alone_for_as_long_as_the_server_asks_and_others_are_not() -> None:
+    clock = VirtualClock()
+    courtesy = Courtesy(clock)
+    courtesy.heard("/pods", turned_away(3.0))
+    courtesy.check("/leases")
+    await clock.advance(2.0)
+
+    with pytest.raises(ApiError, match="too many requests; it is not asked again before the 3 s") as caught:
+        courtesy.check("/pods")
+    assert (caught.value.status, caught.value.retry_after_s) == (429, 1.0)
+    await clock.advance(1.0)
+    courtesy.check("/pods")
+
+
+async def test_a_server_that_names_an_hour_is_asked_after_a_minute() -> None:
+    clock = VirtualClock()
+    courtesy = Courtesy(clock)
+    courtesy.heard("/pods", turned_away(3600.0))
+    await clock.advance(60.0)
+
+    courtesy.check("/pods")
+
+
+def test_who_names_no_time_is_not_left_alone() -> None:
+    courtesy = Courtesy(VirtualClock())
+    courtesy.heard("/pods", turned_away(None))
+    courtesy.heard("/pods", turned_away(0.0))
+
+    courtesy.check("/pods")
