@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.crds import DGD, DGDR, DGDSA
+from tests.cluster.deployed import token_of
 from tests.cluster.kubelet import Kubelet, Real, pod_spec
 from tests.e2e.frontend import Frontend, Load
 from tests.e2e.scene import HIGH, LOW, Scene, planned
@@ -95,7 +96,7 @@ class Guide:
             *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={"KUBECONFIG": str(self._kubeconfig())},
+            env={"KUBECONFIG": str(self._kubeconfig(self.plane.token))},
         )
         out, _ = await process.communicate()
         assert process.returncode is not None
@@ -117,7 +118,10 @@ class Guide:
         await self._start(words[1:], {**own, **injected})
 
     async def start_daemon(self) -> None:
-        await self._start(["run", "--dgdr", f"{self.namespace}/llm-sla", "--actuate"], {})
+        """Start it with the rights of deploy/ for requests and graph deployments, and no others."""
+        token = token_of(self.plane.admin, self.namespace, "dynamographdeployment", "dgdr")
+        arguments = ["run", "--dgdr", f"{self.namespace}/llm-sla", "--actuate"]
+        await self._start(arguments, {"KUBECONFIG": str(self._kubeconfig(token))})
 
     async def settled(self, load: Load) -> None:
         wanted = planned(self.scene.policy(), load)
@@ -145,9 +149,9 @@ class Guide:
         await setpoint.spawn(
             *arguments,
             environment={
-                **own,
                 **QUICK,
-                "KUBECONFIG": str(self._kubeconfig()),
+                "KUBECONFIG": str(self._kubeconfig(self.plane.token)),
+                **own,
                 "DYN_NAMESPACE": NAMESPACE,
                 "PROMETHEUS_ENDPOINT": self.scene.prometheus.url,
                 "PLANNER_PROMETHEUS_PORT": str(setpoint.port),
@@ -155,9 +159,9 @@ class Guide:
         )
         await until(lambda: setpoint.is_fine("/healthz"), "Setpoint is healthy")
 
-    def _kubeconfig(self) -> Path:
+    def _kubeconfig(self, token: str) -> Path:
         folder = self.scene.setpoint.folder
-        return self.plane.kubeconfig(self.plane.token, namespace=self.namespace, folder=folder)
+        return self.plane.kubeconfig(token, namespace=self.namespace, folder=folder)
 
     def _counts(self) -> tuple[int, int]:
         components = self.plane.admin.get(self.path("dynamographdeployments", "llm"))["spec"]["components"]
@@ -285,5 +289,6 @@ async def test_setpoint_scales_from_elsewhere_by_the_name_of_the_request(guide: 
         for one in guide.plane.admin.get(guide.path("dynamographdeployments", "llm"))["spec"]["components"]
     ]
     assert names == ["frontend", "prefill", "decode"]
+    assert "without the right" not in guide.scene.setpoint.log
     assert f"request {guide.namespace}/llm-sla: Ready" in guide.scene.setpoint.log
     assert await guide.scene.setpoint.terminate() == 0, guide.scene.setpoint.log
