@@ -182,7 +182,7 @@ class Setpoint(Process):
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it under this environment alone; return once it is healthy."""
         await self.spawn("run", *arguments, environment=environment or {})
-        await until(lambda: self.is_fine("/healthz"), "Setpoint is healthy")
+        await until(lambda: self.is_fine("/healthz"), f"Setpoint is healthy; see {self._log}")
 
     async def read(self, path: str) -> Any:  # noqa: ANN401 - JSON
         answer = await self.get(path)

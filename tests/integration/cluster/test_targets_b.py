@@ -21,11 +21,11 @@ from connectors.kubernetes.target import Reference, Rule, Target
 from connectors.testing.recording import Recording
 from connectors.testing.target import TargetConformance, TargetHarness, fetched, sent
 from tests.cluster import crds
+from tests.cluster.arranging import defined, put
 from tests.cluster.control_plane import Administrator, ControlPlane
-from tests.cluster.examples import EXAMPLES, Example, Json
+from tests.cluster.examples import EXAMPLES, Example
 
 IDS = [example.name for example in EXAMPLES]
-KINDS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "writing-a-target.md"
 BLOCK = re.compile(r"^```python\n# (\w+)\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
@@ -37,35 +37,11 @@ async def build(reference: Reference, api: Api) -> Target:
 
 def arrange(admin: Administrator, example: Example) -> str:
     """Make a namespace that has the example, and return its name."""
-    kinds = dict(KINDS)
-    # Both versions of a graph deployment are served in one cluster.
-    for definition in (crds.DGD if one is crds.DGD_ALPHA else one for one in example.crds):
-        admin.crd(definition)
-        kinds[definition["spec"]["names"]["plural"]] = definition["spec"]["names"]["kind"]
+    kinds = defined(admin, example.crds)
     namespace = admin.namespace()
     for path, item in example.paths(namespace).items():
         put(admin, path, item, kinds)
     return namespace
-
-
-def put(admin: Administrator, path: str, item: Json, kinds: dict[str, str]) -> None:
-    collection, _, name = path.rpartition("/")
-    root, _, tail = collection.partition("/namespaces/")
-    plural = tail.rpartition("/")[2]
-    body = {
-        **{key: value for key, value in item.items() if key != "status"},
-        "apiVersion": root.removeprefix("/apis/"),
-        "kind": kinds[plural],
-        "metadata": {**item.get("metadata", {}), "name": name},
-    }
-    body["metadata"].pop("ownerReferences", None)
-    if owners := item.get("metadata", {}).get("ownerReferences"):
-        body["metadata"]["ownerReferences"] = [
-            {**owner, "apiVersion": "grove.io/v1alpha1"} for owner in owners
-        ]
-    admin.ask("POST", collection, body)
-    if "status" in item:
-        admin.status(path, item["status"])
 
 
 @asynccontextmanager
