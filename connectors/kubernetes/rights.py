@@ -220,13 +220,27 @@ def _status(answer: Json) -> Json:
     return status if isinstance(status, Mapping) else {}
 
 
-async def missing(api: Api, rules: Iterable[Rule], namespace: str, *, subject: str = "") -> tuple[Rule, ...]:
+async def missing(
+    api: Api,
+    rules: Iterable[Rule],
+    namespace: str,
+    *,
+    subject: str = "",
+    granted: tuple[Json, ...] | None = None,
+) -> tuple[Rule, ...]:
     """Return the rules that are not granted; one on which the server says nothing counts as granted.
 
     One request answers for ourselves where the API server knows all our rules, else one per verb does.
+
+    Args:
+        api: Who is asked.
+        rules: The rules.
+        namespace: Where they are to hold.
+        subject: Whose rights; empty is our own.
+        granted: What `own_rules` said, where that was asked already.
     """
     wanted = merged(rules)
-    granted = None if subject else await own_rules(api, namespace)
-    if granted is not None:
-        return tuple(rule for rule in wanted if not covers(granted, rule))
+    known = granted if granted is not None or subject else await own_rules(api, namespace)
+    if known is not None:
+        return tuple(rule for rule in wanted if not covers(known, rule))
     return tuple([rule for rule in wanted if await may(api, rule, namespace, subject=subject) is False])

@@ -14,7 +14,7 @@ from config.settings import Settings
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from connectors.kubernetes.authors import owners_of_replicas
 from connectors.kubernetes.pool import Look, name_of_target
-from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, rules_for
+from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, own_rules, rules_for
 from connectors.kubernetes.rivals import maker_of, repositories_among
 from planner.commands.cluster import Cluster, connect_cluster, owned_name
 from planner.serving.log import get_logger
@@ -149,8 +149,10 @@ async def _tell_rights(cluster: Cluster, settings: Settings) -> None:
         **(tells if settings.actuate else {}),
         **({} if asked.allow_rivals else {Feature.RIVALS: ()}),
     }
+    granted = await own_rules(cluster.api, cluster.namespace)  # one answer for all features
     for feature, objects in names.items():
-        lacking = await missing(cluster.api, rules_for(feature, *objects), cluster.namespace)
+        rules = rules_for(feature, *objects)
+        lacking = await missing(cluster.api, rules, cluster.namespace, granted=granted)
         if lacking:
             get_logger().warning(
                 f"without the right: {WITHOUT[feature]}",
