@@ -1,11 +1,12 @@
 """Who changed the replicas of a target, and does somebody keep doing it?
 
-The API server writes down who changed which fields of an object, and when. A change that is not ours is
-adopted and told once; when somebody else keeps changing what we change, the pool is left alone for a while
+The API server writes down who changed which fields of an object, and when; not always where the change came
+by the scale subresource, so that who stood there before is not blamed. A change that is not ours is adopted
+and told once; when somebody else keeps changing what we change, the pool is left alone for a while
 instead of fought over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import FIELD_MANAGER, Json
@@ -26,10 +27,14 @@ def author_of(item: Json) -> str:
         ...     {"manager": "operator", "time": "2026-01-03T00:00:00Z", "subresource": "status"}]}})
         'kubectl'
     """
+    return text(_newest_owner(item), "manager")
+
+
+def _newest_owner(item: Json) -> Json:
     entries = _entries(item)
     owners = [one for one in entries if _owns_replicas(member(one, "fieldsV1"))] or entries
-    newest = max(owners, key=lambda one: text(one, "time"), default={})
-    return text(newest, "manager")
+    nobody: Json = {}
+    return max(owners, key=lambda one: text(one, "time"), default=nobody)
 
 
 def owners_of_replicas(item: Json) -> tuple[str, ...]:
@@ -40,6 +45,11 @@ def owners_of_replicas(item: Json) -> tuple[str, ...]:
 
 def _entries(item: Json) -> list[Json]:
     return [one for one in items(item, "metadata", "managedFields") if one.get("subresource") != "status"]
+
+
+def _stamp(item: Json) -> tuple[str, str]:
+    owner = _newest_owner(item)
+    return text(owner, "manager"), text(owner, "time")
 
 
 def _owns_replicas(fields: Json) -> bool:
@@ -66,6 +76,16 @@ class Changes:
         self._desired: int | None = None
         self._asked: int | None = None
         self._foreign: list[tuple[float, str]] = []
+        self._owners: dict[str, tuple[str, str]] = {}
+
+    def saw(self, objects: Iterable[Json]) -> None:
+        """Take note of who wrote the objects so far: what is changed later is not their work."""
+        self._owners.update({text(item, "metadata", "uid"): _stamp(item) for item in objects})
+
+    def author(self, item: Json) -> str:
+        """Return who changed an object since it was seen last; empty if the API server does not say."""
+        known = self._owners.get(text(item, "metadata", "uid"))
+        return "" if known == _stamp(item) else author_of(item)
 
     def asked(self, count: int) -> None:
         """Take note of what we are about to write, which may land without an answer."""

@@ -11,7 +11,7 @@ from config.clock import Clock
 from config.errors import Malformed, Refused
 from connectors.base import HoldKind, PoolState
 from connectors.kubernetes.api import ApiError, Json
-from connectors.kubernetes.authors import Changes, author_of
+from connectors.kubernetes.authors import Changes
 from connectors.kubernetes.basis import Basis
 from connectors.kubernetes.cache import Cache
 from connectors.kubernetes.engines import (
@@ -145,6 +145,7 @@ class Pool:
         self._settling.read(view, now_s=now_s)
         author = await self._author(look) if self.changes.is_news(view.desired) else ""
         self.changes.read(view.desired, author=author, now_s=now_s, is_standby=is_standby)
+        self.changes.saw(look.objects.values())
         rivals = await self._around.rivalry.hold(look.target, view)
         found = Findings(
             engines=await self._engines(look),
@@ -181,7 +182,7 @@ class Pool:
             key = look.target.parent
         whole = replace(key, subresource="")
         objects = await self._around.cache.objects((whole,), needed=look.target.parent)
-        return author_of(objects.get(whole) or look.objects.get(look.target.parent, {}))
+        return self.changes.author(objects.get(whole) or look.objects.get(look.target.parent, {}))
 
     async def _engines(self, look: Look) -> Engines:
         parent, view = look.target.parent, look.view

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from config.errors import ActuationError, Conflict, ObservationError, Refused, Standby
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
-from connectors.kubernetes.authors import author_of
 from connectors.kubernetes.paths import version_of
 from connectors.kubernetes.pool import Around, Look, Pool
 from connectors.kubernetes.target import ObjectKey, Write
@@ -93,13 +92,13 @@ class Writing:
         """Raise if what is wanted of the target is not what it was when it was decided."""
         decided = pool.decided_on
         if decided is not None and look.view.desired != decided:
-            who = _by(author_of(look.objects.get(_whole(key), {})))
+            who = _by(pool.changes.author(look.objects.get(_whole(key), {})))
             raise Conflict(
                 f"{pool.name} was left as it is: replicas changed from {decided} to {look.view.desired}{who}"
                 f" since it was decided"
             )
         if difference := self._around.basis.difference(key, look.objects):
-            who = _by(author_of(look.objects.get(_whole(key), {})))
+            who = _by(pool.changes.author(look.objects.get(_whole(key), {})))
             raise Conflict(f"{pool.name} was left as it is: {difference}{who} since it was decided")
 
     async def _send(self, pool: Pool, look: Look, write: Write, count: int) -> bool:

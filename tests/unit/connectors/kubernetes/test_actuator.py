@@ -157,6 +157,22 @@ async def test_a_second_writer_voids_the_decision_and_is_named(scene: Scene) -> 
     assert scene.api.read(path)["spec"]["replicas"] == 3
 
 
+async def test_who_stood_there_before_is_not_blamed_for_a_change_that_the_server_does_not_attribute(
+    scene: Scene,
+) -> None:
+    path = scene.paths["decode"]
+    fields = [{"manager": "helm", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
+    scene.api.change(path, {"metadata": {"managedFields": fields}})
+    await scene.read_twice()
+
+    scene.api.change(path, {"spec": {"replicas": 3}})
+    with pytest.raises(Conflict, match="replicas changed from 2 to 3 since it was decided"):
+        await scene.actuator.scale(Replicas.of(decode=5))
+    await scene.actuator.read()
+
+    assert scene.said == ["replicas of decode changed from 2 to 3 by somebody else"]
+
+
 async def test_a_leader_that_was_deposed_writes_nothing() -> None:
     leader = Leader()
     scene = Scene(leader)
@@ -260,8 +276,8 @@ async def test_a_write_without_an_answer_is_looked_for_before_it_is_sent_again(s
 async def test_a_change_by_somebody_else_is_told_once_and_many_hold_the_pool(scene: Scene) -> None:
     await scene.read_twice()
     path = scene.paths["decode"]
-    for count in (4, 2, 4):
-        fields = [{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}]
+    for minute, count in enumerate((4, 2, 4)):
+        fields = [{"manager": "kubectl", "time": f"2026-01-01T00:0{minute}:00Z"}]
         scene.api.change(path, {"spec": {"replicas": count}, "metadata": {"managedFields": fields}})
         await scene.settle()
         await scene.clock.advance(30.0)
