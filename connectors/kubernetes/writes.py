@@ -7,7 +7,7 @@ faster. Lists are patched by index behind a test of the entry's name, since a me
 from collections.abc import Mapping
 from dataclasses import replace
 
-from config.errors import Refused
+from config.errors import Malformed, Refused
 from connectors.kubernetes.api import Json, Patch
 from connectors.kubernetes.target import ObjectKey, Rule, Write
 
@@ -21,7 +21,12 @@ def by_scale(key: ObjectKey, *, version: str, count: int) -> Write:
 
 
 def by_merge(key: ObjectKey, *, version: str, spec: Json) -> Write:
-    """Return what merges some fields into the object's `spec`."""
+    """Return what merges some fields into the object's `spec`.
+
+    Raises:
+        Malformed: If there is no resource version: such a write would overwrite whatever is there.
+    """
+    _require_version(version, key)
     return Write(
         key=key, body={"metadata": {"resourceVersion": version}, "spec": dict(spec)}, kind=Patch.MERGE
     )
@@ -38,7 +43,11 @@ def by_index(
         entry: JSON pointer of the entry, such as `/spec/roles/1`.
         named: The field that names the entry, and its value.
         replicas: The numbers by field.
+
+    Raises:
+        Malformed: As for `by_merge`.
     """
+    _require_version(version, key)
     field, name = named
     return Write(
         key=key,
@@ -69,6 +78,11 @@ def require_count(count: int, *, least: int, of: object, why: str = "") -> None:
     if count < least:
         reason = f"; {why}" if why and count >= 0 else ""
         raise Refused(f"{of}: found {count} replicas, expected {least} or more{reason}")
+
+
+def _require_version(version: str, key: ObjectKey) -> None:
+    if not version:
+        raise Malformed(f"expected a resource version of {key}, found none; nothing is written without one")
 
 
 def to_read(key: ObjectKey, why: str, *, is_needed: bool = True) -> tuple[Rule, Rule]:

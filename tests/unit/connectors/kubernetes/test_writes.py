@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.errors import Refused
+from config.errors import Malformed, Refused
 from connectors.kubernetes.api import Patch, Resource
 from connectors.kubernetes.target import ObjectKey
 from connectors.kubernetes.writes import (
@@ -29,6 +29,13 @@ def test_a_scale_is_written_with_its_version_and_nothing_else() -> None:
     assert write.key.path == "/apis/ray.io/v1/namespaces/ai/rayclusters/llm/scale"
     assert write.kind is Patch.MERGE
     assert write.body == {"metadata": {"resourceVersion": "7"}, "spec": {"replicas": 3}}
+
+
+def test_nothing_is_written_without_the_version_that_was_decided_on() -> None:
+    with pytest.raises(Malformed, match="raycluster llm, found none"):
+        by_scale(KEY, version="", count=3)
+    with pytest.raises(Malformed, match="raycluster llm, found none"):
+        by_index(KEY, version="", entry="/spec/x/0", named=("name", "a"), replicas={"replicas": 3})
 
 
 def test_fields_of_the_spec_are_merged_with_the_version() -> None:
