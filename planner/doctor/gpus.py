@@ -13,7 +13,10 @@ _UNKNOWN = "?"
 _HEADS = ("node", "GPU", "capacity", "allocatable", "in use", "free", "state")
 _NUMBERS = frozenset({"capacity", "allocatable", "in use", "free"})
 _OPERATOR = {"labelSelector": "app=gpu-operator"}
-_HELM = "helm install gpu-operator nvidia/gpu-operator -n gpu-operator --create-namespace --wait"
+_HELM = (
+    "helm install gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia \\\n"
+    "  -n gpu-operator --create-namespace --wait"
+)
 
 
 async def check_gpus(patient: Patient) -> Sign:

@@ -59,7 +59,11 @@ MONITORING = Piece(
     group="monitoring.coreos.com",
     plurals=("prometheuses", "podmonitors", "servicemonitors"),
     operator=re.compile(r"prometheus-operator"),
-    install="helm install prometheus prometheus-community/kube-prometheus-stack -n monitoring",
+    install=(
+        "helm install prometheus kube-prometheus-stack"
+        " --repo https://prometheus-community.github.io/helm-charts \\\n"
+        "  -n monitoring --create-namespace"
+    ),
 )
 PIECES = (
     DYNAMO,
@@ -96,7 +100,7 @@ PIECES = (
         plurals=("rayclusters", "rayservices"),
         aliases=("raycluster", "rayservice"),
         operator=re.compile(r"kuberay-operator|kuberay/operator"),
-        install="helm install kuberay-operator kuberay/kuberay-operator",
+        install="helm install kuberay-operator kuberay-operator --repo https://ray-project.github.io/kuberay-helm",
     ),
     Piece(
         name="AIBrix",
@@ -111,7 +115,7 @@ PIECES = (
         group="keda.sh",
         plurals=("scaledobjects",),
         operator=re.compile(r"keda-operator|kedacore/keda:"),
-        install="helm install keda kedacore/keda",
+        install="helm install keda keda --repo https://kedacore.github.io/charts -n keda --create-namespace",
     ),
 )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from config.errors import ConfigError, Malformed
 from config.policy import Role
-from connectors.kubernetes.api import ApiError, Json
-from connectors.kubernetes.discovery import resolve
+from connectors.kubernetes.api import ApiError, Json, Resource
+from connectors.kubernetes.discovery import discover, resolve
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import ObjectKey, Reference, Target, TargetView
 from planner.doctor.patient import Patient
@@ -24,6 +24,8 @@ class Pool:
         problem: Why target or view are None.
         is_missing: Whether the target, its kind or its part does not exist, as opposed to not being readable.
         pods: Its pods; None if they could not be read.
+        is_served: Whether the API server knows its kind, or nobody could tell.
+        forbidden: Its kind, where we may not read the target.
     """
 
     reference: Reference
@@ -33,6 +35,8 @@ class Pool:
     problem: str = ""
     is_missing: bool = False
     pods: tuple[Json, ...] | None = None
+    is_served: bool = True
+    forbidden: Resource | None = None
 
     @property
     def role(self) -> Role:
@@ -77,12 +81,21 @@ async def _pool(patient: Patient, reference: Reference) -> Pool:
     try:
         target = await resolve(patient.records.api, reference)
     except ConfigError as error:
-        return Pool(reference=reference, problem=str(error), is_missing=True)
+        is_served = await _kind(patient, reference) is not None
+        return Pool(reference=reference, problem=str(error), is_missing=True, is_served=is_served)
     except ApiError as error:
-        return Pool(reference=reference, problem=str(error), is_missing=error.is_missing)
+        forbidden = await _kind(patient, reference) if error.is_forbidden else None
+        return Pool(reference=reference, problem=str(error), is_missing=error.is_missing, forbidden=forbidden)
     except Malformed as error:
         return Pool(reference=reference, problem=str(error))
     return await _read(patient, reference, target)
+
+
+async def _kind(patient: Patient, reference: Reference) -> Resource | None:
+    try:
+        return (await discover(patient.records.api, reference.kind)).resource
+    except ApiError:
+        return None
 
 
 async def _read(patient: Patient, reference: Reference, target: Target) -> Pool:

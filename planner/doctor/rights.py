@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from config.kubernetes import Election
 from config.settings import Settings
-from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.api import Api, ApiError, Json, Resource
 from connectors.kubernetes.meta import items, text
 from connectors.kubernetes.rights import (
     WITHOUT,
@@ -64,9 +64,22 @@ class Need:
 def needs_of(patient: Patient, pools: tuple[Pool, ...]) -> Need:
     """Return the rights that the daemon needs beside its targets."""
     rules = [rule for pool in pools if pool.target for rule in pool.target.rules()]
+    rules += [_reading(pool, pool.forbidden) for pool in pools if pool.forbidden]
     for feature in features_of(patient.settings, pools):
         rules += rules_for(feature, *_names(patient, feature))
     return Need(namespace=patient.namespace, rules=tuple(rules))
+
+
+def _reading(pool: Pool, kind: Resource) -> Rule:
+    """Return the first right that a target takes whose others are not known, since it may not be read."""
+    name = pool.reference.name
+    return Rule(
+        group=kind.group,
+        resource=kind.plural,
+        verbs=("get", "list", "watch"),
+        why=f"read {pool.words}; deploy/manifests/targets has the Roles with the rest",
+        names=(name,) if name else (),
+    )
 
 
 def _names(patient: Patient, feature: Feature) -> tuple[str, ...]:
@@ -78,7 +91,7 @@ def _names(patient: Patient, feature: Feature) -> tuple[str, ...]:
 async def check_rights(patient: Patient) -> Sign:
     """Ask the API server for each right, on kinds that it serves."""
     pools = await examined_pools(patient)
-    if not any(pool.target for pool in pools):
+    if not any(pool.target or pool.forbidden for pool in pools):
         return skip("no target was found, whose kind decides which rights are needed")
     need = needs_of(patient, pools)
     api = patient.records.api
@@ -145,9 +158,9 @@ def judge_rights(lacking: tuple[Rule, ...], *, account: str, namespace: str) -> 
     needed = [rule for rule in lacking if rule.is_needed]
     todo = f"add to its Role in namespace {namespace}:\n{yaml}"
     if needed:
-        names = listed(_in_words(rule) for rule in needed)
+        names = listed(dict.fromkeys(map(_in_words, needed)))
         return fail(f"{who} may not: {names}", *_consequences(lacking), todo=todo)
-    names = listed(_in_words(rule) for rule in lacking)
+    names = listed(dict.fromkeys(map(_in_words, lacking)))
     return warn(f"{who} may not: {names}; Setpoint does without", *_consequences(lacking), todo=todo)
 
 

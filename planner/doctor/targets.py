@@ -44,8 +44,7 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
         say = fail if any(pool.is_missing for pool in lost) else warn
         what = "was not found" if any(pool.is_missing for pool in lost) else "cannot be read"
         names = ", ".join(f"{pool.name} ({pool.words})" for pool in lost)
-        todo = f"kubectl get {lost[0].reference.kind} -n {patient.namespace} shows what is there"
-        return say(f"what is to be scaled {what}: {names}", *details, todo=todo, grid=grid)
+        return say(f"what is to be scaled {what}: {names}", *details, todo=_todo(lost[0]), grid=grid)
     silent = [pool for pool in pools if pool.view and pool.view.gpus_per_engine is None]
     if silent:
         flags = " ".join(f"--set pools.{pool.name}.gpus_per_engine=N" for pool in silent)
@@ -67,6 +66,18 @@ def judge_targets(patient: Patient, pools: tuple[Pool, ...]) -> Sign:
             grid=grid,
         )
     return ok(summary, grid=grid)
+
+
+def _todo(pool: Pool) -> str:
+    kind, namespace = pool.reference.kind, pool.reference.namespace
+    if not pool.is_served:
+        return "see which kinds there are:\nkubectl api-resources"
+    if pool.forbidden:
+        return f"rights, below, says what is missing; see what may be done:\nkubectl auth can-i --list -n {namespace}"
+    return (
+        "see what is there, or name another namespace (--set kubernetes.namespace=NAME):\n"
+        f"kubectl get {kind} -n {namespace}"
+    )
 
 
 def gpus_of(patient: Patient, pool: Pool) -> int:

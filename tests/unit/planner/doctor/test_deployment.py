@@ -1,5 +1,6 @@
 """Targets, secrets, rights, budget and grace, on an API server in memory."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,28 @@ async def test_a_target_that_may_not_be_read_is_no_missing_one() -> None:
 
     assert sign.verdict is Verdict.WARN
     assert "cannot be read: decode (deployment/decode)" in sign.summary
+
+
+async def test_a_kind_that_is_misspelled_is_looked_for_among_the_kinds() -> None:
+    targets = {**TARGETS, "decode": "deploymnet/decode"}
+
+    sign = await check_targets(patient({}, targets=targets, api=cluster()))
+
+    assert sign.verdict is Verdict.FAIL
+    assert sign.todo == "see which kinds there are:\nkubectl api-resources"
+
+
+async def test_who_may_not_read_the_targets_lacks_a_right_that_is_needed() -> None:
+    api = cluster()
+    api.forbid("get", DEPLOYMENTS)
+    us = replace(in_cluster(api), account="")
+
+    targets, rights = await check_targets(us), await check_rights(us)
+
+    assert f"kubectl auth can-i --list -n {NAMESPACE}" in targets.todo
+    assert rights.verdict is Verdict.FAIL
+    assert rights.summary.startswith("we ourselves may not: get deployments")
+    assert 'resourceNames: ["prefill"]' in rights.todo
 
 
 async def test_readiness_is_the_controllers_where_pods_may_not_be_read() -> None:
