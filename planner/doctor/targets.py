@@ -73,7 +73,7 @@ def _todo(pool: Pool) -> str:
     if not pool.is_served:
         return "see which kinds there are:\nkubectl api-resources"
     if pool.forbidden:
-        return f"rights, below, says what is missing; see what may be done:\nkubectl auth can-i --list -n {namespace}"
+        return f"rights says what lacks; see what we may do:\nkubectl auth can-i --list -n {namespace}"
     return (
         "see what is there, or name another namespace (--set kubernetes.namespace=NAME):\n"
         f"kubectl get {kind} -n {namespace}"
