@@ -3,8 +3,8 @@
 Repeated are requests that got no answer, 429, and 500, 502, 503 and 504. Reading may always be repeated. So
 may PUT and merge patches: they carry the resource version that they were decided on, or say the same twice.
 Anything else (creating, a patch that adds to a list) is repeated only if it certainly was not carried out:
-no connection was made, or the server said 429 or 503. A caller whose write must not come late bounds the
-whole with a deadline of its own; cancellation passes at once.
+no connection was made, or the server said 429 or 503. A caller whose write must not come late says what has
+to be so before each time that it is sent; cancellation passes at once.
 
 The import of kubernetes_asyncio (its generated models: a quarter of a second, 40 MB) happens once, in a
 thread, when the configuration is loaded.

@@ -8,13 +8,14 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
 from config.clock import SystemClock
 from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.options import ApiOptions
-from tests.bench.bench_daemon import answers_s, row, rss
+from tests.bench.bench_daemon import answers_s, command_s, row, rss
 from tests.cluster.control_plane import ControlPlane, unpacked
 from tests.cluster.deployed import token_of
 from tests.cluster.kubelet import Kubelet, Real
@@ -95,13 +96,14 @@ class Bench:
         return took_s
 
 
-async def healthy_s(bench: Bench) -> float:
-    """Return how long a daemon takes from its start until it answers."""
+async def healthy_s(bench: Bench) -> tuple[float, float]:
+    """Return how long a daemon takes from its start until it answers, and the CPU time of that."""
     began_s = CLOCK.now_s()
     daemon = await bench.spawn()
     taken_s = await answers_s(daemon, "/healthz", began_s)
+    cpu_s = await daemon.metric("process_cpu_seconds_total")
     await daemon.terminate()
-    return taken_s
+    return taken_s, cpu_s
 
 
 async def stay(bench: Bench, ticks: int) -> tuple[float, float, float]:
@@ -150,7 +152,9 @@ async def measure(shared: Path, folder: Path, *, starts: int, ticks: int) -> Non
         frontend.carry(Load(rate_rps=2.0))
         bench = Bench(plane, frontend, folder)
         late_s, import_s = await lateness_s(bench)
-        health = [await healthy_s(bench) for _ in range(starts)]
+        nothing = [await command_s(sys.executable, "-c", "pass") for _ in range(starts)]
+        found = [await healthy_s(bench) for _ in range(starts)]
+        health = [taken_s for taken_s, _ in found]
         first_mb, last_mb, cpu_s = await stay(bench, ticks)
         killed = [await bench.takeover_s(is_killed=True) for _ in range(starts)]
         ended = [await bench.takeover_s(is_killed=False) for _ in range(starts)]
@@ -159,7 +163,9 @@ async def measure(shared: Path, folder: Path, *, starts: int, ticks: int) -> Non
         plane.stop()
     row("what", "figure", "beside")
     row("-" * 46, "-" * 10, "-" * 28)
+    row("python -c pass, median", f"{statistics.median(nothing):.3f} s", spread(nothing))
     row("start to /healthz 200, median", f"{statistics.median(health):.3f} s", spread(health))
+    row("CPU time until then, median", f"{statistics.median(cpu for _, cpu in found):.3f} s")
     row("resident memory at the first decision", f"{first_mb:.1f} MB")
     row(f"resident memory after {ticks} ticks", f"{last_mb:.1f} MB")
     row("CPU time per tick, all included", f"{cpu_s * 1000.0:.2f} ms", "and 1 read of /metrics a second")
