@@ -15,7 +15,7 @@ import httpx
 from tests.cluster.control_plane import Json
 from tests.cluster.kubelet import Kubelet, Real
 from tests.cluster.overlay import token_by_overlay
-from tests.cluster.played import PARTS, Played
+from tests.cluster.played import Played
 from tests.e2e.frontend import Load
 from tests.e2e.scene import Scene, planned
 from tests.e2e.servers import CLOCK, SCRIPT, Setpoint, until
@@ -24,7 +24,7 @@ from tests.e2e.stage import Stage
 # Engines of some kinds are several nodes, so that no budget binds.
 BUDGET_GPUS = 2000
 # Far from the edge of another count: with several daemons at once the machine is busy, and scrapes are late.
-LOW = Load(rate_rps=17.0)
+LOW = Load(rate_rps=6.0)
 # All that is asked at rest: who leads, and now and then what was decided last.
 QUIET = frozenset({"update leases", "patch configmaps"})
 
@@ -136,15 +136,17 @@ def pair(stage: Stage, prefill: str, decode: str, *, folder: Path) -> Pair:
     folder.mkdir()
     scene: Scene = replace(stage.scene, setpoint=Setpoint(folder, SCRIPT))
     kubelet = Kubelet(cluster=Real(admin), namespace=namespace)
-    kinds = Pair(
+    pools = [Played(name=name, admin=admin, kubelet=kubelet) for name in (prefill, decode)]
+    needed = _planned(scene, *(pool.part.size for pool in pools))
+    low = [max(count, pool.example.least) for count, pool in zip(needed, pools, strict=True)]
+    for count, pool in zip(low, pools, strict=True):
+        pool.make(count)
+    return Pair(
         stage=replace(stage, scene=scene, namespace=namespace),
-        prefill=Played(name=prefill, admin=admin, kubelet=kubelet),
-        decode=Played(name=decode, admin=admin, kubelet=kubelet),
-        low=_planned(scene, PARTS[prefill].size, PARTS[decode].size),
+        prefill=pools[0],
+        decode=pools[1],
+        low=(low[0], low[1]),
     )
-    kinds.prefill.make(kinds.low[0])
-    kinds.decode.make(kinds.low[1])
-    return kinds
 
 
 def _planned(scene: Scene, prefill_gpus: int, decode_gpus: int) -> tuple[int, int]:
