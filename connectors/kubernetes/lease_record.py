@@ -5,11 +5,11 @@ same fields with the same meaning, so that `kubectl get lease` reads as usual.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connectors.kubernetes.api import Json, Resource
+from connectors.kubernetes.paths import member
 
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 # What client-go leaves in a Lease that it gives up: a whole second is the least that the field takes.
@@ -53,7 +53,7 @@ def record_of(lease: Json) -> LeaseRecord:
         >>> record_of({"spec": {"holderIdentity": "a", "leaseDurationSeconds": 10}}).holder
         'a'
     """
-    spec = _part(lease, "spec")
+    spec = member(lease, "spec")
     seconds = _count(spec, "leaseDurationSeconds")
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
@@ -62,11 +62,6 @@ def record_of(lease: Json) -> LeaseRecord:
         renewed=str(spec.get("renewTime") or ""),
         transitions=_count(spec, "leaseTransitions"),
     )
-
-
-def _part(lease: Json, name: str) -> Json:
-    part = lease.get(name)
-    return part if isinstance(part, Mapping) else {}
 
 
 def _count(spec: Json, name: str) -> int:
@@ -114,8 +109,8 @@ def released(lease: Json, *, name: str, wall_s: float) -> dict[str, object]:
 
 
 def _with(lease: Json, *, name: str, **fields: object) -> dict[str, object]:
-    metadata = {**_part(lease, "metadata"), "name": name}
-    spec = {**_part(lease, "spec"), **fields}
+    metadata = {**member(lease, "metadata"), "name": name}
+    spec = {**member(lease, "spec"), **fields}
     head = {"apiVersion": LEASES.api_version, "kind": LEASES.kind}
     return {**lease, **head, "metadata": metadata, "spec": spec}
 

@@ -275,7 +275,7 @@ class Mirror:
         if error.is_forbidden:
             self._degrade(Mode.LIST, error)
         self._version = ""  # whatever was missed is in the next list
-        return error.retry_after_s or 0.0
+        return min(error.retry_after_s or 0.0, _QUIET_S)
 
     def _wait_s(self) -> float:
         """Return a time that grows while watches end at once, with chance in it."""

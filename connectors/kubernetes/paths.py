@@ -1,6 +1,6 @@
 """How what Kubernetes itself defines is read: what is absent, null or of another shape is empty.
 
-Objects of others' kinds are read by `fields`, where a wrong shape is `Malformed`. Pods, events and the
+Objects of others' kinds are read by `meta`, where a wrong shape is `Malformed`. Pods, events and the
 metadata of any object have their shape from the API server, and one that lacks something must not hide the
 rest of a fleet.
 """

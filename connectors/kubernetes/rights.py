@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.paths import member
 from connectors.kubernetes.roles import Excess, covers, merged, missing_yaml, role_rules, role_yaml, unneeded
 from connectors.kubernetes.target import Rule
 
@@ -174,7 +175,7 @@ async def may(api: Api, rule: Rule, namespace: str | None, *, subject: str = "")
                 spec |= {"user": subject, "groups": _groups_of(subject)}
             body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
             answer = await api.post(f"{_REVIEWS}/{kind.lower()}s", body)
-            if not _status(answer).get("allowed", False):
+            if not member(answer, "status").get("allowed", False):
                 return False
     except ApiError:
         return None
@@ -208,16 +209,11 @@ async def own_rules(api: Api, namespace: str) -> tuple[Json, ...] | None:
         "spec": {"namespace": namespace},
     }
     try:
-        status = _status(await api.post(f"{_REVIEWS}/selfsubjectrulesreviews", body))
+        status = member(await api.post(f"{_REVIEWS}/selfsubjectrulesreviews", body), "status")
     except ApiError:
         return None
     rules = status.get("resourceRules")
     return None if status.get("incomplete") or not isinstance(rules, list) else tuple(rules)
-
-
-def _status(answer: Json) -> Json:
-    status = answer.get("status")
-    return status if isinstance(status, Mapping) else {}
 
 
 async def missing(

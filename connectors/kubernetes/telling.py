@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Patch
 from connectors.kubernetes.event import CONFIG_MAPS, EVENTS, Happening, config_map, event, once_more
+from connectors.kubernetes.paths import text
 from connectors.kubernetes.target import ObjectKey
 
 _REMEMBERED = 200
@@ -88,8 +89,7 @@ class Teller:
             if not (error.is_missing or error.is_forbidden):
                 raise
             return ""
-        metadata = item.get("metadata")
-        uid = str(metadata.get("uid") or "") if isinstance(metadata, Mapping) else ""
+        uid = text(item, "metadata", "uid")
         self._uids[path] = (uid, now_s)
         return uid
 
