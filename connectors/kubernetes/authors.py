@@ -83,9 +83,13 @@ class Changes:
         self._owners.update({text(item, "metadata", "uid"): _stamp(item) for item in objects})
 
     def author(self, item: Json) -> str:
-        """Return who changed an object since it was seen last; empty if the API server does not say."""
-        known = self._owners.get(text(item, "metadata", "uid"))
-        return "" if known == _stamp(item) else author_of(item)
+        """Return who changed an object since it was seen last; empty if the API server does not say.
+
+        Who does the same thing again has an entry that looks as it did.
+        """
+        known, now = self._owners.get(text(item, "metadata", "uid")), _stamp(item)
+        is_known_for_it = now[0] in {author for _, author in self._foreign}
+        return author_of(item) if known != now or is_known_for_it else ""
 
     def asked(self, count: int) -> None:
         """Take note of what we are about to write, which may land without an answer."""

@@ -2,10 +2,11 @@
 
 The loop must not wait for it nor fail by it. What is to be told is queued; a task of its own sends it. The
 same Event is counted up instead of told again. A queue that is full loses its oldest; an API server that does
-not answer is tried again; a right that is missing is said once, and nothing is queued for it any more.
+not answer is tried again; a right that is missing is said once, and nothing is queued for it for a while.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ from connectors.kubernetes.telling import Keeper, Teller
 _QUEUE = 100
 _RETRY_S = 10.0
 _CLOSE_S = 2.0
+# What was forbidden may be allowed by now.
+_AGAIN_S = 300.0
 # No answer, too many requests, and a server in trouble: the same request may succeed later.
 _LATER = frozenset({0, 408, 429, *range(500, 600)})
 
@@ -67,7 +70,7 @@ class Herald:
         self._teller = Teller(api, clock, instance=options.instance)
         self._keeper = Keeper(api, clock, namespace=options.namespace, every_s=options.keep_every_s)
         self._queue: deque[tuple[Happening, float]] = deque()
-        self._off = set() if options.has_events else {Feature.EVENTS}
+        self._off = {} if options.has_events else {Feature.EVENTS: math.inf}
         self._problem = ""
         self._has_work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -75,7 +78,7 @@ class Herald:
 
     def announce(self, about: ObjectKey, *, is_warning: bool, reason: str, message: str) -> None:
         """Tell something on an object, soon; never blocks, never raises."""
-        if Feature.EVENTS in self._off:
+        if self._is_off(Feature.EVENTS):
             return
         happening = Happening(about=about, is_warning=is_warning, reason=reason, message=message)
         self._queue.append((happening, self._clock.wall_s()))
@@ -85,7 +88,7 @@ class Herald:
 
     def keep(self, name: str, data: Mapping[str, str]) -> None:
         """Have a ConfigMap say this, soon; never blocks, never raises."""
-        if Feature.CONFIG_MAP not in self._off:
+        if not self._is_off(Feature.CONFIG_MAP):
             self._keeper.want(name, data)
             self._has_work.set()
 
@@ -142,18 +145,25 @@ class Herald:
             # It is gone if the queue overflowed meanwhile, or nothing is to be told any more.
             if self._queue and self._queue[0] is first:
                 self._queue.popleft()
-        await self._allowed(Feature.CONFIG_MAP, partial(self._keeper.write, is_last=is_last))
+        if self._keeper.due_in_s is not None:
+            await self._allowed(Feature.CONFIG_MAP, partial(self._keeper.write, is_last=is_last))
 
     async def _allowed(self, feature: Feature, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something unless our rights do not allow it, which ends the feature."""
+        """Do something unless our rights do not allow it, which ends the feature for a while."""
         try:
             await work()
         except ApiError as error:
             if not error.is_forbidden:
                 raise
-            self._off.add(feature)
+            if feature not in self._off:
+                self._say(f"{WITHOUT[feature]}: {error}")
+            self._off[feature] = self._clock.now_s() + _AGAIN_S
             self._forget(feature)
-            self._say(f"{WITHOUT[feature]}: {error}")
+        else:
+            self._off.pop(feature, None)
+
+    def _is_off(self, feature: Feature) -> bool:
+        return self._clock.now_s() < self._off.get(feature, -math.inf)
 
     def _forget(self, feature: Feature) -> None:
         if feature is Feature.EVENTS:

@@ -134,6 +134,25 @@ async def test_without_the_right_to_write_events_it_is_said_once_and_nothing_is_
     assert len([sent for sent in api.requests if sent.path == EVENTS]) == 1
 
 
+async def test_a_right_to_write_events_that_is_given_back_is_noticed_after_a_while(
+    api: FakeApi, clock: VirtualClock, herald: Herald, said: list[str]
+) -> None:
+    api.forbid("create", EVENTS)
+    for _ in range(12):
+        tell(herald, "lost")
+        await clock.advance(60.0)
+    asked = len([sent for sent in api.requests if sent.path == EVENTS])
+    api.permit()
+    await clock.advance(300.0)
+
+    tell(herald, "told")
+    await clock.advance(1.0)
+
+    assert asked == 3
+    assert len(said) == 1
+    assert [event["message"] for event in told(api)] == ["told"]
+
+
 async def test_what_cannot_be_told_now_is_told_later_with_its_own_time(
     api: FakeApi, clock: VirtualClock, herald: Herald, said: list[str]
 ) -> None:
