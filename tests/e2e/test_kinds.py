@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.e2e.kinds import (
 )
 from tests.e2e.stage import Stage
 
+T = TypeVar("T")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 LARGE = Load(rate_rps=100.0)
 # On a machine that is too busy a tick may be blind, which is told.
@@ -86,8 +88,9 @@ async def test_every_kind_is_scaled_with_the_rights_of_its_role_and_costs_nothin
         stage.scene.frontend.carry(LOW)
         await _all(one.settled(one.is_less) for one in found)
         await _all(one.stage.scene.setpoint.ticks(1) for one in found)
-        await _all(one.stage.scene.setpoint.terminate() for one in found)
+        codes = await _all(one.stage.scene.setpoint.terminate() for one in found)
 
+    assert codes == [0] * len(found)
     rests = 0
     for one in found:
         requests = one.requests()
@@ -118,5 +121,5 @@ def _check_price(pool: Played, changes: Sequence[Json], *, decided: int) -> None
     assert set(asked) <= {"patch", "list", "get"}, (pool.name, tally(changes))
 
 
-async def _all(waits: Iterable[Awaitable[object]]) -> None:
-    await asyncio.gather(*waits)
+async def _all(waits: Iterable[Awaitable[T]]) -> list[T]:
+    return list(await asyncio.gather(*waits))
