@@ -68,3 +68,14 @@ def check_promises(stage: Stage) -> None:
         assert decision.committed_gpus <= decision.budget_gpus, decision
         if any(reason.code in _BLIND for reason in decision.reasons):
             assert all(pool.replicas >= pool.current for pool in decision.pools), decision
+
+
+def codes(stage: Stage) -> list[int]:
+    """Return what the API server answered to the daemon's changes of replicas."""
+    return [entry["responseStatus"]["code"] for entry in stage.writes()]
+
+
+def small(stage: Stage) -> str:
+    """Make a small fleet; return the path of its decode pool."""
+    stage.kubelet.deployment("prefill", replicas=1)
+    return stage.kubelet.deployment("decode", replicas=2)

@@ -64,6 +64,7 @@ async def test_a_target_that_may_not_be_read_any_more_is_held_until_the_right_is
     await stage.start(HIGH, kubernetes__kubeconfig=through(gate, stage, granted), **DEPLOYMENTS)
     async with playing(stage.kubelet.settle_deployments):
         await stage.settled(HIGH, stage.deployments)
+    assert "without the right" not in stage.scene.setpoint.log
     binding = stage.plane.admin.get(rbac(stage, "rolebindings", "setpoint-deployment"))
 
     stage.plane.admin.ask("DELETE", rbac(stage, "rolebindings", "setpoint-deployment"))
