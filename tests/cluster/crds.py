@@ -116,4 +116,4 @@ STORM_SERVICE = crd(
     versions=("v1alpha1",),
     selector_path=".status.scalingTargetSelector",
 )
-ROLLOUT = crd("argoproj.io", "Rollout", versions=("v1alpha1",), selector_path=".status.selector")
+ROLLOUT = crd("argoproj.io", "Rollout", versions=("v1alpha1",), short="ro", selector_path=".status.selector")

@@ -29,9 +29,6 @@ from tests.cluster.objects import (
 )
 
 Json = dict[str, Any]
-ROLLOUT = crds.crd(
-    "argoproj.io", "Rollout", versions=("v1alpha1",), short="ro", selector_path=".status.selector"
-)
 GRAPHS = "dynamographdeployments"
 ADAPTERS = "dynamographdeploymentscalingadapters"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
@@ -39,7 +36,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> str:
-    for definition in (crds.DGD, crds.DGDSA, ROLLOUT):
+    for definition in (crds.DGD, crds.DGDSA, crds.ROLLOUT):
         control_plane.admin.crd(definition)
     return control_plane.admin.namespace()
 
