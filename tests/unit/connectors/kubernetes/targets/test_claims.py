@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,20 +17,20 @@ TEMPLATE = f"/apis/resource.k8s.io/v1/namespaces/{NAMESPACE}/resourceclaimtempla
 CASES = [example for example in EXAMPLES if "v1alpha1" not in example.name]
 
 
-def claiming(found: Any) -> Any:  # noqa: ANN401 - JSON
+def claiming(found: object) -> object:
     """Return objects whose pods claim a pair of GPUs instead of asking for some."""
     if isinstance(found, list):
         return [claiming(one) for one in found]
     if not isinstance(found, dict):
         return found
-    rest = {key: claiming(value) for key, value in found.items() if key != "resources"}
+    rest: dict[Any, object] = {key: claiming(value) for key, value in found.items() if key != "resources"}
     if rest.get("containers"):
         rest["resourceClaims"] = [{"name": "gpu", "resourceClaimTemplateName": "pair"}]
     return rest
 
 
 def cluster(example: Example, *, has_template: bool = True) -> FakeApi:
-    objects: dict[Any, Json] = claiming(copy.deepcopy(dict(example.objects)))
+    objects = cast("dict[Any, Json]", claiming(copy.deepcopy(dict(example.objects))))
     api = replace(example, objects=objects).fake()
     if has_template:
         requests = [{"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com", "count": 2}}]
