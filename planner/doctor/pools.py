@@ -7,6 +7,7 @@ from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.kubernetes.api import ApiError, Json, Resource
 from connectors.kubernetes.discovery import discover, resolve
+from connectors.kubernetes.engines import own_pods
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import ObjectKey, Reference, Target, TargetView
 from planner.doctor.patient import Patient
@@ -110,16 +111,15 @@ async def _read(patient: Patient, reference: Reference, target: Target) -> Pool:
         return Pool(
             reference=reference, target=target, objects=objects, problem=str(error), is_missing=is_missing
         )
-    pods = await _pods(patient, reference.namespace, view.pod_selector)
+    pods = await _pods(patient, reference.namespace, view)
     return Pool(reference=reference, target=target, objects=objects, view=view, pods=pods)
 
 
-async def _pods(patient: Patient, namespace: str, selector: str) -> tuple[Json, ...] | None:
-    if not selector:
+async def _pods(patient: Patient, namespace: str, view: TargetView) -> tuple[Json, ...] | None:
+    if not view.pod_selector:
         return None
+    path, query = f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": view.pod_selector}
     try:
-        return await patient.records.listed(
-            f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector}
-        )
+        return own_pods(await patient.records.listed(path, query), view)
     except ApiError:
         return None
