@@ -89,7 +89,7 @@ def _service(service: str, settings: Settings, origins: Mapping[str, Origin]) ->
     except ConfigError as error:
         yield Problem(key=error.key, problem=error.problem, hint=error.hint)
     set_keys = list(not_carried(settings.prometheus))
-    if "prometheus.url" in origins and origins["prometheus.url"].kind in _OURS:
+    if _is_rivaled_by_url(origins):
         set_keys.append("prometheus.url")
     for key in set_keys:
         why = "names another way to it" if key == "prometheus.url" else "does not pass the API server's proxy"
@@ -99,3 +99,12 @@ def _service(service: str, settings: Settings, origins: Mapping[str, Origin]) ->
             hint="keep one of them and remove the other",
             others=(key,),
         )
+
+
+def _is_rivaled_by_url(origins: Mapping[str, Origin]) -> bool:
+    """Tell whether the address is set as well, and by nothing weaker: a flag wins over a file, as ever."""
+    url, service = origins.get("prometheus.url"), origins.get("prometheus.service")
+    if url is None or url.kind not in _OURS:
+        return False
+    strongest_first = list(OriginKind)
+    return service is None or strongest_first.index(service.kind) >= strongest_first.index(url.kind)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from config.errors import ConfigError
 from config.load import load
 from config.sections import ActuatorKind
 
@@ -105,3 +106,15 @@ def test_a_service_wins_over_the_address_that_dynamos_operator_gives() -> None:
     )
 
     assert loaded.settings.prometheus.service == "monitoring/prometheus:9090"
+
+
+def test_a_service_by_a_flag_wins_over_the_address_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "setpoint.yaml"
+    file.write_text("prometheus: {url: http://prometheus.monitoring:9090}\n")
+    service = {"prometheus.service": "monitoring/prometheus:9090"}
+
+    loaded = load(file=file, flags=NEEDED | service, environment={})
+
+    assert loaded.settings.prometheus.service == "monitoring/prometheus:9090"
+    with pytest.raises(ConfigError, match="names another way to it"):
+        load(file=file, flags=NEEDED | service | {"prometheus.url": "http://127.0.0.1:9090"}, environment={})
