@@ -113,6 +113,11 @@ def wrapped(text: str, *, indent: str = "", first: str | None = None) -> str:
     )
 
 
+def fits(text: str) -> bool:
+    """Tell whether a text takes one line."""
+    return len(visible(text)) <= min(columns(), _PROSE_WIDTH)
+
+
 def visible(text: str) -> str:
     r"""Return a text from outside such that it can neither move the cursor nor begin a line.
 

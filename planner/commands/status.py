@@ -11,6 +11,7 @@ from planner.commands.output import (
     Column,
     Tone,
     as_json,
+    fits,
     milliseconds,
     span,
     table,
@@ -246,8 +247,11 @@ def _health(status: Status) -> Iterator[str]:
 
 def _part(part: PartHealth) -> str:
     failing = Cell(text="failing", tone=Tone.BAD)
+    since = f" since its last try {span(part.age_s)} ago"
     why = f": {part.detail}" if part.detail else ""
-    return toned(f"{part.part} ", failing, f" since its last try {span(part.age_s)} ago{why}")
+    if fits(f"{part.part} failing{since}{why}"):
+        return toned(f"{part.part} ", failing, f"{since}{why}")
+    return f"{toned(f'{part.part} ', failing, f'{since}:')}\n{wrapped(part.detail, indent='  ')}"
 
 
 def _decision(status: Status) -> Iterator[str]:

@@ -209,7 +209,11 @@ GAUGES: tuple[Gauge, ...] = (
     of_board(
         "setpoint_ready", "1 once a decision was made on good data.", lambda board: float(board.is_ready)
     ),
-    of_board("setpoint_leader", "1 while this process leads and may write, 0 while it is a standby.", leads),
+    of_board(
+        "setpoint_leader",
+        "1 while this process leads and may write, 0 while it is a standby or only advises.",
+        leads,
+    ),
     of_board(
         "setpoint_hold",
         "1 if the last tick kept the fleet because it could not judge it.",

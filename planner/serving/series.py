@@ -78,9 +78,9 @@ def of_holds(board: StatusBoard) -> Iterator[Labeled]:
 
 
 def leads(board: StatusBoard) -> float | None:
-    """Return 1 if this process may write, 0 while another one leads; None where that was not read."""
+    """Return 1 if this process may write, 0 if another one leads or it only advises; None if not read."""
     fleet = board.last_step.observation.fleet if board.last_step else None
-    return float(not fleet.standby) if isinstance(fleet, Fleet) else None
+    return float(not fleet.standby and not board.advisory) if isinstance(fleet, Fleet) else None
 
 
 def of_traffic(name: str, meaning: str, read: Callable[[Traffic], Reading]) -> Gauge:

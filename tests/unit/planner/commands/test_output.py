@@ -2,7 +2,18 @@
 
 import pytest
 
-from planner.commands.output import Cell, Column, Tone, milliseconds, span, table, toned, visible, wrapped
+from planner.commands.output import (
+    Cell,
+    Column,
+    Tone,
+    fits,
+    milliseconds,
+    span,
+    table,
+    toned,
+    visible,
+    wrapped,
+)
 
 HEADS = (Column(title="name", is_whole=True), Column(title="text"), Column(title="n", is_number=True))
 
@@ -59,3 +70,12 @@ def test_latencies_keep_three_digits(seconds: float, expected: str) -> None:
 )
 def test_spans_keep_two_units(seconds: float, expected: str) -> None:
     assert span(seconds) == expected
+
+
+@pytest.mark.parametrize(("length", "is_fitting"), [(60, True), (61, False)])
+def test_what_fits_takes_one_line_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, *, length: int, is_fitting: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+
+    assert fits("x" * length) is is_fitting

@@ -87,6 +87,20 @@ def test_a_blind_daemon_says_what_it_cannot_see(board: StatusBoard, morning: Seq
     assert "- what to do: see blind_arrivals in docs/decisions.md" in shown
 
 
+def test_a_long_reason_why_a_part_fails_is_broken_to_fit_the_terminal(
+    board: StatusBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    why = "nothing listens at https://127.0.0.1:6443 (Connection refused); check that the API server is up"
+    board.report("actuator", is_ok=False, detail=why)
+
+    lines = text(board.status(explain=explain, headline=headline)).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert "actuator failing since its last try 0 s ago:" in lines
+    assert "  nothing listens at https://127.0.0.1:6443 (Connection refused); check that the" in lines
+
+
 def seen_on_a_cluster(status: Status, prefill: PoolState, *, standby: str = "") -> Status:
     assert status.observation is not None
     assert isinstance(status.observation.fleet, Fleet)

@@ -145,7 +145,17 @@ def test_holds_engines_without_room_and_leadership_are_shown_by_pool(page: Page,
     assert page.value("setpoint_leader") == 0.0
 
 
+def test_who_only_advises_does_not_lead(page: Page, make_tick: Make) -> None:
+    for is_advisory in (False, True):
+        page.board.advisory = is_advisory
+        page.metrics.take(make_tick(30.0))
+        page.board.take(make_tick(30.0))
+
+        assert page.value("setpoint_leader") == float(not is_advisory)
+
+
 def test_who_leads_is_not_guessed_while_the_fleet_is_not_read(page: Page, make_tick: Make) -> None:
+    page.board.advisory = False
     tick = make_tick(30.0)
 
     page.board.take(tick)
