@@ -28,6 +28,7 @@ class Hands:
         self._actuator = actuator
         self._desk = desk
         self._clock = clock
+        self._tried: ActuationError | None = None
 
     async def carry_out(self, decision: Decision, *, is_advisory: bool, limit_s: float) -> Outcome:
         """Ask for the decided counts, or only record them.
@@ -41,8 +42,11 @@ class Hands:
         """
         if is_advisory:
             return self._record(decision, Outcome.ADVISORY, "actuate is false; nothing was asked")
+        self._tried = None
         try:
-            error = await attempt(lambda: within(self._clock, self._move(_free(decision)), limit_s))
+            error = self._whole(
+                await attempt(lambda: within(self._clock, self._move(_free(decision)), limit_s))
+            )
         except asyncio.CancelledError:
             self._record(decision, Outcome.FAILED, "stopped before it was confirmed")
             raise
@@ -62,11 +66,18 @@ class Hands:
                 break
             except (Refused, Conflict, Standby):
                 raise  # asking again would be refused again, or overwrite what somebody else just wanted
-            except ActuationError:
+            except ActuationError as error:
                 if number == _ATTEMPTS - 1:
                     raise
+                self._tried = error
                 await self._clock.sleep(_FIRST_WAIT_S * 2.0**number)
         await self._verify(replicas)
+
+    def _whole(self, error: BaseException | None) -> BaseException | None:
+        """Return what went wrong; where time ran out, with what was heard before that."""
+        if isinstance(error, TimeoutError) and self._tried is not None:
+            return ActuationError(f"{error}; before that: {self._tried}")
+        return error
 
     async def _verify(self, replicas: Replicas) -> None:
         fleet = await self._actuator.read()

@@ -137,7 +137,7 @@ async def test_waits_between_attempts_count_into_the_limit(scene: Scene) -> None
     scene.actuator.fail_next_scale(*[ActuationError("busy")] * 9)
 
     assert await scene.carry_out(limit_s=0.3) is Outcome.FAILED
-    assert scene.record().detail == "no answer within 0.3 s"
+    assert scene.record().detail == "no answer within 0.3 s; before that: busy"
     assert len(scene.actuator.requests) == 2
 
 
