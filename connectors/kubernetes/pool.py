@@ -196,12 +196,12 @@ class Pool:
             if not error.is_forbidden:
                 raise
             return said_by(view, name=str(parent))
-        if not pods and view.desired and view.ready:
+        odd = _odd(view, parent) if not pods else ""
+        if self._settling.is_odd_for_long(odd, now_s=self._around.clock.now_s()):
+            return said_by(view, name=str(parent))
+        if odd:
             # One of the two is not about now: nothing is made of engines that may be there after all.
-            raise Malformed(
-                f"{parent} counts {view.ready} ready replicas, and no pod of its own has the labels"
-                f" {view.pod_selector}; it is looked at again"
-            )
+            raise Malformed(f"{odd}; it is looked at again")
         if view.gpus_per_engine is None and pods:
             self._gpus = gpus_in(pods, pods_per_engine=view.pods_per_engine) or self._gpus
         patience = await self._patience(pods, namespace=parent.namespace)
@@ -214,6 +214,15 @@ class Pool:
             grace_s=self._around.unschedulable_grace_s,
             groups=groups,
         )
+
+
+def _odd(view: TargetView, parent: ObjectKey) -> str:
+    if not (view.desired and view.ready):
+        return ""
+    return (
+        f"{parent} counts {view.ready} ready replicas, and no pod of its own has the labels"
+        f" {view.pod_selector}"
+    )
 
 
 def name_of_target(target: Target) -> str:

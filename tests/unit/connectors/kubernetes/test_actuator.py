@@ -392,6 +392,26 @@ async def test_no_pods_where_the_controller_counts_some_is_no_empty_fleet(scene:
     assert (await scene.actuator.read()).pools["decode"].ready == 2
 
 
+async def test_a_count_that_no_pod_ever_bears_out_is_taken_after_a_minute_and_that_is_said_once(
+    scene: Scene,
+) -> None:
+    for item in scene.kubelet.pods({"app": "decode"}):
+        change = {"metadata": {"labels": {"app": "named otherwise"}}}
+        scene.api.change(f"/api/v1/namespaces/{_NS}/pods/{item['metadata']['name']}", change)
+
+    with pytest.raises(ObservationError, match="it is looked at again"):
+        await scene.actuator.read()
+    await scene.clock.advance(59.0)
+    with pytest.raises(ObservationError, match="it is looked at again"):
+        await scene.actuator.read()
+    for _ in range(3):
+        await scene.clock.advance(30.0)
+        assert (await scene.actuator.read()).pools["decode"].ready == 2
+
+    assert len(scene.said) == 1
+    assert "deployment decode counts 2 ready replicas, and no pod of its own" in scene.said[0]
+
+
 async def test_a_scale_is_asked_for_again_where_its_object_is_of_before(scene: Scene) -> None:
     rollout = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", kind="Rollout")
     scene.api.define(rollout)
