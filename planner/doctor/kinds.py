@@ -85,10 +85,16 @@ def judge_kinds(served: tuple[Served, ...], *, needed: set[str], expected: set[s
     grid = Grid(heads=_HEADS, rows=tuple(rows)) if rows else None
     absent = [one.piece for one in served if not one.is_there and one.piece.name in needed | expected]
     if absent:
-        say = fail if any(piece.name in needed for piece in absent) else warn
         names = listed(f"{piece.plurals[0]}.{piece.group}" for piece in absent)
         todo = "\n".join(f"install {piece.name}: {piece.install}" for piece in absent)
-        return say(f"the API server does not serve {names}", todo=todo, grid=grid)
+        summary = f"the API server does not serve {names}"
+        if any(piece.name in needed for piece in absent):
+            return fail(summary, todo=todo, grid=grid)
+        return warn(
+            f"{summary}; no target is named, and the metrics are Dynamo's",
+            todo=f"nothing, if other kinds serve (--prefill-target, --decode-target); else {todo}",
+            grid=grid,
+        )
     there = listed((one.piece.name for one in shown if one.is_there), most=10)
     return ok(
         f"kinds of {there} are served" if there else "the targets need no kinds of their own", grid=grid

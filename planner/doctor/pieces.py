@@ -37,7 +37,7 @@ DYNAMO = Piece(
     ),
     aliases=("dynamo", "dgd"),
     operator=re.compile(r"dynamo-operator|ai-dynamo/kubernetes-operator"),
-    install="helm install dynamo-platform (and dynamo-crds) of NVIDIA's charts: docs.nvidia.com/dynamo",
+    install="helm charts dynamo-crds and dynamo-platform, see docs.nvidia.com/dynamo",
 )
 GROVE = Piece(
     name="Grove",
