@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
+import typer
+
 from config.clock import Clock, SystemClock
 from config.errors import ConfigError
 from config.load import Loaded
@@ -48,11 +50,20 @@ def show_check(given: Given, asked: Asked) -> tuple[str, int]:
         raise ConfigError("is given without --probe", key="--frontend", hint="add --probe")
     if asked.account is not None and asked.as_self:
         raise ConfigError("--as-self is given too", key="--service-account", hint="keep one")
-    needs_settings = asked.stage in {None, Stage.DEPLOYMENT}
-    loaded = load_given(given, require=needs_settings)
+    loaded = _loaded(given, asked.stage)
     findings = asyncio.run(_examine(loaded, asked))
     show = as_document if asked.output is Format.JSON else as_lines
     return show(findings), int(any(one.verdict is Verdict.FAIL for one in findings))
+
+
+def _loaded(given: Given, stage: Stage | None) -> Loaded:
+    """Load the settings; who has none yet is told what can be looked at all the same."""
+    try:
+        return load_given(given, require=stage in {None, Stage.DEPLOYMENT})
+    except ConfigError:
+        if stage is None:
+            typer.echo("without settings, try --stage cluster or --stage platform", err=True)
+        raise
 
 
 async def _examine(loaded: Loaded, asked: Asked) -> tuple[Finding, ...]:

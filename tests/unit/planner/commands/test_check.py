@@ -146,6 +146,13 @@ def test_without_settings_only_the_early_stages_can_be_looked_at(setpoint: Setpo
     assert "targets.ttft" in answered.err
 
 
+def test_who_has_no_settings_yet_is_told_what_can_be_looked_at(setpoint: Setpoint) -> None:
+    answered = setpoint("check")
+
+    assert answered.code == 2
+    assert answered.err.startswith("without settings, try --stage cluster or --stage platform\nerror: ")
+
+
 def _kubeconfig(folder: Path) -> Path:
     path = folder / "kubeconfig"
     path.write_text("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n", encoding="utf-8")
