@@ -133,7 +133,7 @@ async def test_an_api_server_that_hangs_delays_no_tick_and_gets_no_pile_of_reque
         gate.cut_watches()
         own.scene.frontend.carry(LOW)
         await saw(own, ReasonCode.BLIND_FLEET)
-        await own.scene.setpoint.ticks(6)
+        await own.scene.setpoint.ticks(4)
         asked = gate.since(began_s)
     finally:
         os.kill(own.plane.api_pid, signal.SIGCONT)
