@@ -81,7 +81,9 @@ def _head(status: Status) -> str:
     next_tick = "" if status.next_tick_in_s is None else f", next decision in {span(status.next_tick_in_s)}"
     lines = [toned(f"Setpoint {status.version}: ", mode, " for ", name, f"{up}{next_tick}")]
     if standby:
-        lines.append(wrapped(f"standby: {standby}; decisions are shown only", indent="  "))
+        lines.append(
+            wrapped(f"standby: {standby}; decisions are written only once this process leads", indent="  ")
+        )
     for word, health in (("not alive", status.alive), ("not ready", status.ready)):
         if not health.is_ok:
             lines.append(wrapped(f"{word}: {health.why}", indent="  "))

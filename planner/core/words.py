@@ -196,7 +196,7 @@ _WORDS: Mapping[ReasonCode, Callable[[Reason, Numbers], str]] = {
     ReasonCode.ENGINES_FAILING: _failing,
     ReasonCode.GPUS_REPORTED: _gpus_reported,
     ReasonCode.GRACE_SHORT: _grace_short,
-    ReasonCode.STANDBY: _detail("standby: {detail}; the decision is shown only"),
+    ReasonCode.STANDBY: _detail("standby: {detail}; written only once this process leads"),
     ReasonCode.MINIMUM: _changed("the pool's minimum is {minimum:.0f}"),
     ReasonCode.MAXIMUM: _changed("the pool's maximum is {maximum:.0f}"),
     ReasonCode.TARGET_MINIMUM: _changed("the target itself has a minimum of {minimum:.0f}"),

@@ -157,7 +157,9 @@ def test_a_standby_says_so_and_who_leads(board: StatusBoard, morning: Sequence[R
     waits = seen_on_a_cluster(status, PoolState(desired=3, ready=3), standby="setpoint-0 holds the lease")
 
     assert "standby for llama" in text(waits)
-    assert "standby: setpoint-0 holds the lease; decisions are shown only" in text(waits)
+    assert "standby: setpoint-0 holds the lease; decisions are written only once this process leads" in text(
+        waits
+    )
     assert "scaling for llama" in text(status)
     assert waits.ready.is_ok
 

@@ -356,7 +356,7 @@ SAYS: Mapping[tuple[ReasonCode, str], tuple[Callable[[], Decision], str]] = {
     ),
     (ReasonCode.STANDBY, ""): (
         standby,
-        "standby: setpoint-0 holds the lease setpoint-llm; the decision is shown only",
+        "standby: setpoint-0 holds the lease setpoint-llm; written only once this process leads",
     ),
     (ReasonCode.BUDGET, "found"): (
         budget_found,
