@@ -5,6 +5,7 @@ VictoriaMetrics). Numbers arrive as text and may be NaN or infinite; who uses th
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,22 @@ def parse_result(content: bytes, *, expected: frozenset[str]) -> QueryResult:
         found = shortened(repr(kind))
         raise Malformed(f"expected a result of type {' or '.join(sorted(expected))}, found {found}")
     return QueryResult(series=_series(kind, data.get("result")), warnings=_warnings(document))
+
+
+def number_in(result: QueryResult) -> float:
+    """Return the only number of an answer; NaN if there is none."""
+    return result.series[0].points[0].value if result.series else math.nan
+
+
+def by_bound(result: QueryResult) -> tuple[tuple[float, float], ...]:
+    """Return the counts of a histogram's buckets by their upper bound, ascending."""
+    found = ((float(one.labels["le"]), one.points[0].value) for one in result.series if one.labels.get("le"))
+    return tuple(sorted(found))
+
+
+def labels_in(result: QueryResult, label: str) -> tuple[str, ...]:
+    """Return the values of a label in an answer, sorted, without the empty one."""
+    return tuple(sorted({value for series in result.series if (value := series.labels.get(label, ""))}))
 
 
 def shortened(text: str) -> str:

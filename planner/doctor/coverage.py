@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from config.errors import ConfigError, ObservationError
 from config.policy import DecodePoints, PrefillPoints
-from connectors.prometheus import promql
+from connectors.prometheus.answers import by_bound, number_in
+from connectors.prometheus.inquiries import Inquiries
 from planner.doctor.findings import Sign, Verdict, fail, ok, skip, warn, worst
 from planner.doctor.patient import Asked, Patient
-from planner.doctor.prometheus import by_bound, number_in
 
 _WINDOW_S = 3600.0
 _OUTSIDE_RATIO = 0.05
@@ -45,24 +45,15 @@ async def lengths_of(patient: Patient, prometheus: Asked) -> Lengths | None:
     Raises:
         ObservationError: If Prometheus does not answer.
     """
-    isl = await _mean(patient, prometheus, patient.dialect.isl)
-    osl = await _mean(patient, prometheus, patient.dialect.osl)
-    if isl is None or osl is None:
+    dialect, ask = patient.dialect, Inquiries(patient.dialect, patient.scope)
+    isl, osl = [
+        number_in(await prometheus.query(ask.mean(name, window_s=_WINDOW_S)))
+        for name in (dialect.isl, dialect.osl)
+    ]
+    if not (math.isfinite(isl) and math.isfinite(osl)):
         return None
-    grown = _growth(patient, f"{patient.dialect.isl}_bucket")
-    counts = by_bound(await prometheus.query(f"sum by (le) ({grown})"))
+    counts = by_bound(await prometheus.query(ask.buckets(dialect.isl, window_s=_WINDOW_S)))
     return Lengths(isl_tokens=isl, osl_tokens=osl, isl_counts=counts)
-
-
-async def _mean(patient: Patient, prometheus: Asked, name: str) -> float | None:
-    total, count = (f"sum({_growth(patient, f'{name}_{part}')})" for part in ("sum", "count"))
-    found = number_in(await prometheus.query(f"{total} / {count}"))
-    return found if math.isfinite(found) else None
-
-
-def _growth(patient: Patient, name: str) -> str:
-    series = promql.select(name, patient.scope.of_series(patient.dialect))
-    return f"increase({series}[{promql.duration(_WINDOW_S)}])"
 
 
 async def check_profile(patient: Patient) -> tuple[Sign, ...] | Sign:

@@ -2,11 +2,12 @@
 
 import math
 
-from connectors.prometheus import promql
+from connectors.prometheus.answers import by_bound
+from connectors.prometheus.histogram import NO_EVENTS, Buckets, buckets_of, is_beyond_buckets, quantile
+from connectors.prometheus.inquiries import Inquiries
 from planner.doctor.findings import Sign, ok, skip, warn
 from planner.doctor.patient import Patient
 from planner.doctor.pools import Pool, examined_pools
-from planner.doctor.prometheus import number_in
 
 _SHARE = 0.99
 _WINDOW_S = 3600.0
@@ -17,22 +18,31 @@ async def check_grace(patient: Patient) -> tuple[Sign, ...] | Sign:
     pools = [pool for pool in await examined_pools(patient) if pool.view and pool.view.grace_s is not None]
     if not pools:
         return skip("no target tells how long its pods may take to end")
-    longest_s = await _longest_s(patient)
-    return tuple(judge_grace(pool, longest_s) for pool in pools)
+    lasted = await _lasted(patient)
+    return tuple(judge_grace(pool, lasted) for pool in pools)
 
 
-def judge_grace(pool: Pool, longest_s: float | None) -> Sign:
-    """Say whether the grace period of a pool's pods suffices.
+def judge_grace(pool: Pool, lasted: Buckets) -> Sign:
+    """Say whether the grace period of a pool's pods suffices for all but 1 % of the requests.
 
     Args:
         pool: The pool.
-        longest_s: What all but 1 % of the requests take at most; None if that is not known.
+        lasted: How long requests took; without events if that is not known.
     """
+    longest_s = quantile(lasted, _SHARE)
     grace_s = pool.view.grace_s if pool.view else None
     if grace_s is None:
         return skip("its grace period is not known", about=pool.name)
     if longest_s is None:
         return skip(f"pods may take {grace_s:g} s to end; no requests were measured yet", about=pool.name)
+    if is_beyond_buckets(lasted, _SHARE) and grace_s >= longest_s:
+        return warn(
+            f"pods may take {grace_s:g} s to end; over 1 % of the requests last longer than"
+            f" {longest_s:g} s, and how much longer is not measured",
+            "the buckets of the frontend's histogram of durations end there",
+            todo="compare the grace period with the longest answers that you allow",
+            about=pool.name,
+        )
     if grace_s >= longest_s:
         return ok(
             f"pods may take {grace_s:g} s to end; 99 % of requests last {longest_s:.0f} s", about=pool.name
@@ -45,12 +55,10 @@ def judge_grace(pool: Pool, longest_s: float | None) -> Sign:
     )
 
 
-async def _longest_s(patient: Patient) -> float | None:
+async def _lasted(patient: Patient) -> Buckets:
     if patient.prometheus is None:
-        return None
-    name = f"{patient.dialect.duration}_bucket"
-    series = promql.select(name, patient.scope.of_series(patient.dialect))
-    window = promql.duration(_WINDOW_S)
-    query = f"histogram_quantile({_SHARE}, sum by (le) (increase({series}[{window}])))"
-    value = number_in(await patient.prometheus.query(query))
-    return value if math.isfinite(value) else None
+        return NO_EVENTS
+    asked = Inquiries(patient.dialect, patient.scope).buckets(patient.dialect.duration, window_s=_WINDOW_S)
+    counts = dict(by_bound(await patient.prometheus.query(asked)))
+    # Only quantiles are asked for, which need neither.
+    return buckets_of(counts, count=0.0, total=0.0)

@@ -4,7 +4,7 @@ from config.errors import ObservationError
 from config.settings import SourceKind
 from connectors.kubernetes.api import ApiError, Json
 from connectors.kubernetes.meta import name_of
-from connectors.prometheus import promql
+from connectors.prometheus.inquiries import Inquiries
 from planner.doctor.findings import Sign, fail, ok, skip, warn
 from planner.doctor.kinds import served_kinds
 from planner.doctor.monitors import (
@@ -87,9 +87,9 @@ def _before(scene: Scene) -> Sign:
 async def _arrives(patient: Patient) -> bool:
     if patient.prometheus is None:
         return False
-    presence = promql.select_any(patient.dialect.presence, patient.scope.of_targets(patient.dialect))
+    frontends = Inquiries(patient.dialect, patient.scope).frontends
     try:
-        return bool((await patient.prometheus.query(f"count({presence})")).series)
+        return bool((await patient.prometheus.query(frontends)).series)
     except ObservationError:
         return False
 

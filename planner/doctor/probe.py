@@ -10,13 +10,13 @@ from http import HTTPStatus
 
 from config.errors import Unreachable
 from connectors.prometheus import promql
-from connectors.prometheus.answers import shortened
+from connectors.prometheus.answers import number_in, shortened
 from connectors.prometheus.dialect import Dialect
+from connectors.prometheus.inquiries import Inquiries
 from connectors.prometheus.queries import Queries
 from connectors.prometheus.targets import scrape_interval_s
 from planner.doctor.findings import Sign, fail, listed, ok, skip, warn
 from planner.doctor.patient import Asked, Frontend, Patient
-from planner.doctor.prometheus import number_in
 
 _TOKENS = 8
 _PROMPT = "Say hello."
@@ -63,9 +63,8 @@ def marks_of(dialect: Dialect) -> Mapping[str, str]:
 
 
 async def _marks(patient: Patient, prometheus: Asked, *, everywhere: bool = False) -> dict[str, float]:
-    matchers = () if everywhere else patient.scope.of_series(patient.dialect)
-    series = promql.select_any(sorted(marks_of(patient.dialect)), matchers)
-    found = await prometheus.query(f"sum by (__name__) ({series})")
+    ask = Inquiries(patient.dialect, patient.scope)
+    found = await prometheus.query(ask.totals(sorted(marks_of(patient.dialect)), everywhere=everywhere))
     return {one.labels.get("__name__", ""): one.points[0].value for one in found.series}
 
 
@@ -105,7 +104,7 @@ def _names(said: str) -> tuple[str, ...]:
 
 async def _watch(patient: Patient, prometheus: Asked, before: Mapping[str, float], *, said: str) -> Sign:
     """Wait until a scrape that began after the answer shows growth, for two scrapes at most."""
-    answered_at_s = number_in(await prometheus.query("time()"))
+    answered_at_s = number_in(await prometheus.query(promql.NOW))
     limit_s = _SCRAPES * await _interval_s(patient, prometheus) + _MARGIN_S
     began_s = patient.clock.now_s()
     arrived: dict[str, float] = {}
@@ -126,8 +125,8 @@ async def _watch(patient: Patient, prometheus: Asked, before: Mapping[str, float
 
 async def _is_scraped_since(patient: Patient, prometheus: Asked, at_s: float) -> bool:
     """Tell whether every frontend was scraped after a moment of Prometheus' own clock."""
-    presence = promql.select_any(patient.dialect.presence, patient.scope.of_targets(patient.dialect))
-    oldest_s = number_in(await prometheus.query(f"min(timestamp({presence}))"))
+    ask = Inquiries(patient.dialect, patient.scope)
+    oldest_s = number_in(await prometheus.query(ask.oldest_scrape))
     return not oldest_s <= at_s
 
 

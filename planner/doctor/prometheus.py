@@ -1,15 +1,11 @@
 """Does Prometheus answer, and does it scrape anything at all?"""
 
-import math
-
 from config.errors import ObservationError, Unreachable
 from connectors.base import Unknown
-from connectors.prometheus.answers import QueryResult
+from connectors.prometheus.answers import labels_in
+from connectors.prometheus.inquiries import SCRAPED, VERSIONS
 from planner.doctor.findings import Sign, counted, fail, listed, ok, skip, warn
 from planner.doctor.patient import Asked, Patient
-
-_UP = "count by (__name__) (up)"
-_VERSIONS = "count by (version) (prometheus_build_info)"
 
 
 async def check_prometheus(patient: Patient) -> Sign:
@@ -19,7 +15,7 @@ async def check_prometheus(patient: Patient) -> Sign:
         return await _other_source(patient)
     where = f"service {asked.service}" if asked.service else asked.url
     try:
-        up = await patient.prometheus.query(_UP)
+        up = await patient.prometheus.query(SCRAPED)
     except ObservationError as error:
         return fail(f"Prometheus at {where}: {error}", todo=_todo(error, through_api=bool(asked.service)))
     targets = int(sum(series.points[0].value for series in up.series))
@@ -57,24 +53,8 @@ def _todo(error: ObservationError, *, through_api: bool) -> str:
 async def _version(prometheus: Asked) -> str:
     """Return its version in words; empty if it does not scrape itself."""
     try:
-        found = await prometheus.query(_VERSIONS)
+        found = await prometheus.query(VERSIONS)
     except ObservationError:
         return ""
     versions = labels_in(found, "version")
     return f" {listed(versions)}" if versions else ""
-
-
-def number_in(result: QueryResult) -> float:
-    """Return the only number of an answer; NaN if there is none."""
-    return result.series[0].points[0].value if result.series else math.nan
-
-
-def by_bound(result: QueryResult) -> tuple[tuple[float, float], ...]:
-    """Return the counts of a histogram's buckets by their upper bound, ascending."""
-    found = ((float(one.labels["le"]), one.points[0].value) for one in result.series if one.labels.get("le"))
-    return tuple(sorted(found))
-
-
-def labels_in(result: QueryResult, label: str) -> tuple[str, ...]:
-    """Return the values of a label in an answer, sorted, without the empty one."""
-    return tuple(sorted({value for series in result.series if (value := series.labels.get(label, ""))}))

@@ -6,6 +6,7 @@ Asked with the person's own credentials for the daemon's service account, so tha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from config.errors import ObservationError
 from config.kubernetes import Election
 from config.settings import Settings
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
@@ -108,18 +109,22 @@ async def check_rights(patient: Patient) -> Sign:
 
 
 async def lacking_of(api: Api, rules: Iterable[Rule], namespace: str, *, account: str) -> tuple[Rule, ...]:
-    """Return just what is not granted, verb by verb; what the server says nothing about counts as granted.
+    """Return just what is not granted, verb by verb.
 
     Args:
         api: Who asks.
         rules: What is needed.
         namespace: Where.
         account: Whose rights, as `namespace:name`; empty is our own.
+
+    Raises:
+        ObservationError: If nothing that is needed lacks, and the server does not say all.
     """
     granted = None if account else await own_rules(api, namespace)
     subject = f"system:serviceaccount:{account}" if account else ""
-    answers: dict[Rule, bool] = {}
-    lacking = []
+    answers: dict[Rule, bool | None] = {}
+    lacking: list[Rule] = []
+    unsaid: list[Rule] = []
     for rule in rules:
         for verb in rule.verbs:
             asked = replace(rule, verbs=(verb,), why="", is_needed=True)
@@ -127,10 +132,13 @@ async def lacking_of(api: Api, rules: Iterable[Rule], namespace: str, *, account
                 answers[asked] = (
                     covers(granted, asked)
                     if granted is not None
-                    else await may(api, asked, namespace, subject=subject) is not False
+                    else await may(api, asked, namespace, subject=subject)
                 )
             if not answers[asked]:
-                lacking.append(replace(rule, verbs=(verb,)))
+                (unsaid if answers[asked] is None else lacking).append(replace(rule, verbs=(verb,)))
+    if unsaid and not any(rule.is_needed for rule in lacking):
+        names = listed(dict.fromkeys(map(_in_words, unsaid)))
+        raise ObservationError(f"the API server does not say who may: {names}")
     return merged(lacking)
 
 

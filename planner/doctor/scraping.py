@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 from connectors.base import Unknown
 from connectors.prometheus import promql
-from connectors.prometheus.answers import QueryResult
+from connectors.prometheus.answers import QueryResult, labels_in
+from connectors.prometheus.inquiries import Inquiries
 from connectors.prometheus.queries import Queries, Question
 from connectors.prometheus.targets import judge_targets, scrape_interval_s
 from planner.doctor.findings import Sign, counted, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
-from planner.doctor.prometheus import labels_in
 
 _WINDOW_S = 300.0
 _LEAST_SCRAPES = 4.0
@@ -93,8 +93,8 @@ async def check_buckets(patient: Patient) -> Sign:
         ("TTFT", patient.dialect.ttft, targets.ttft),
         ("ITL", patient.dialect.itl, targets.itl),
     ):
-        series = promql.select(f"{family}_bucket", patient.scope.of_series(patient.dialect))
-        bounds = labels_in(await patient.prometheus.query(f"group by (le) ({series})"), "le")
+        asked = Inquiries(patient.dialect, patient.scope).bounds(family)
+        bounds = labels_in(await patient.prometheus.query(asked), "le")
         if not bounds:
             return skip("no latency was measured yet")
         coarse += judge_bounds(name, _numbers(bounds), target_s)

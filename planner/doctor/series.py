@@ -11,16 +11,17 @@ from config.errors import ObservationError
 from connectors.base import Unknown
 from connectors.kubernetes.podspec import served_model
 from connectors.prometheus import promql
-from connectors.prometheus.answers import QueryResult
+from connectors.prometheus.answers import QueryResult, labels_in
 from connectors.prometheus.dialect import Dialect
+from connectors.prometheus.inquiries import Inquiries
 from connectors.prometheus.names import doubt_about_model, doubt_about_namespace, names_in
 from connectors.prometheus.queries import Queries, Question
 from planner.doctor.findings import Grid, Sign, fail, listed, ok, skip, warn
 from planner.doctor.patient import Asked, Patient
 from planner.doctor.pools import examined_pools
-from planner.doctor.prometheus import labels_in
 
 _HEADS = ("signal", "family", "series")
+_NONE = "none"
 # What each serving stack always exports, to name the one that is there instead.
 _STACKS: Mapping[str, str] = {
     "dynamo_frontend_requests_total": "Dynamo",
@@ -83,13 +84,9 @@ async def check_series(patient: Patient) -> Sign:
             doubt = doubt_about_model(names, scope=patient.scope, dialect=patient.dialect)
             if doubt is not None:
                 return fail(doubt.why, todo=await _model_todo(patient, names))
-    return judge_series(patient, await prometheus.query(_count_families(patient)))
-
-
-def _count_families(patient: Patient) -> str:
     wanted = {family for signal in signals_of(patient.dialect) for family in signal.families}
-    series = promql.select_any(sorted(wanted), patient.scope.of_series(patient.dialect))
-    return promql.counted_by("__name__", series)
+    asked = Inquiries(patient.dialect, patient.scope).families(sorted(wanted))
+    return judge_series(patient, await prometheus.query(asked))
 
 
 def judge_series(patient: Patient, found: QueryResult) -> Sign:
@@ -103,7 +100,7 @@ def judge_series(patient: Patient, found: QueryResult) -> Sign:
     rows, missing = [], []
     for signal in signals_of(patient.dialect):
         family = next((name for name in signal.families if name in counts), "")
-        rows.append((signal.name, family or signal.families[0], str(counts[family]) if family else "none"))
+        rows.append((signal.name, family or signal.families[0], str(counts[family]) if family else _NONE))
         if not family and signal.is_needed:
             missing.append(signal.name)
     grid = Grid(heads=_HEADS, rows=tuple(rows), numbers=frozenset({"series"}))
@@ -122,6 +119,10 @@ def judge_series(patient: Patient, found: QueryResult) -> Sign:
             todo="send a request, or let `setpoint check --probe` do it",
             grid=grid,
         )
+    absent = [row[0] for row in rows if row[2] == _NONE]
+    if absent:
+        summary = f"dialect {patient.dialect.name}: every signal that is needed has series, for {whose}"
+        return ok(summary, f"none yet for {listed(absent)}, which decisions do without", *details)
     return ok(f"dialect {patient.dialect.name}: every signal has series, for {whose}", *details)
 
 

@@ -1,19 +1,29 @@
 """Targets, secrets, rights, budget and grace, on an API server in memory."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
 
+from config.errors import ObservationError
 from connectors.kubernetes.api import ApiError
 from connectors.kubernetes.rights import Feature, role_rules
+from connectors.prometheus.histogram import buckets_of
 from planner.doctor.budget import judge_budget
 from planner.doctor.findings import Sign, Verdict
 from planner.doctor.grace import judge_grace
 from planner.doctor.nodes import GpuNode, GpuNodes
 from planner.doctor.patient import Patient
 from planner.doctor.pools import examined_pools
-from planner.doctor.rights import check_excess, check_proxy_rights, check_rights, features_of, needs_of
+from planner.doctor.rights import (
+    check_excess,
+    check_proxy_rights,
+    check_rights,
+    features_of,
+    lacking_of,
+    needs_of,
+)
 from planner.doctor.rivals import check_rivals
 from planner.doctor.secrets import check_secrets
 from planner.doctor.targets import check_dry_run, check_holds, check_readiness, check_targets
@@ -232,6 +242,15 @@ async def test_a_right_that_can_be_done_without_is_a_warning_with_its_price() ->
     assert "watch pods" in sign.summary
 
 
+async def test_a_right_on_which_the_api_server_says_nothing_is_no_right_that_is_there() -> None:
+    api = cluster()
+    need = needs_of(found := in_cluster(api), await examined_pools(found))
+    api.fail_next(ApiError("overloaded", status=500), times=1)
+
+    with pytest.raises(ObservationError, match="does not say who may: get deployments"):
+        await lacking_of(api, need.rules, NAMESPACE, account=f"{NAMESPACE}:setpoint")
+
+
 async def test_the_right_to_reach_prometheus_is_asked_where_prometheus_is() -> None:
     api = cluster()
     api.forbid(
@@ -323,11 +342,20 @@ async def test_the_budget_is_compared_with_the_nodes(
 
 
 @pytest.mark.parametrize(
-    ("longest_s", "verdict"),
-    [(None, Verdict.SKIP), (25.0, Verdict.OK), (90.0, Verdict.WARN)],
-    ids=["unknown", "shorter", "longer"],
+    ("counts", "verdict", "said"),
+    [
+        pytest.param({}, Verdict.SKIP, "no requests", id="unknown"),
+        pytest.param({20.0: 100.0, inf: 100.0}, Verdict.OK, "last 20 s", id="shorter"),
+        pytest.param({20.0: 5.0, 90.0: 100.0, inf: 100.0}, Verdict.WARN, "longer than 89 s", id="longer"),
+        pytest.param({20.0: 90.0, inf: 100.0}, Verdict.WARN, "is not measured", id="beyond the buckets"),
+    ],
 )
-async def test_grace_is_compared_with_the_longest_requests(longest_s: float | None, verdict: Verdict) -> None:
+async def test_grace_is_compared_with_the_longest_requests(
+    counts: dict[float, float], verdict: Verdict, said: str
+) -> None:
     pool = (await examined_pools(in_cluster(cluster(pod=pod_spec(grace_s=None)))))[0]
 
-    assert judge_grace(pool, longest_s).verdict is verdict
+    sign = judge_grace(pool, buckets_of(counts, count=0.0, total=0.0))
+
+    assert sign.verdict is verdict
+    assert said in sign.summary

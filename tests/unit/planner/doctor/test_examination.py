@@ -48,6 +48,18 @@ async def test_with_a_silent_api_server_only_that_fails_of_the_cluster() -> None
     ]
 
 
+@pytest.mark.parametrize("stage", [Stage.PLATFORM, Stage.DEPLOYMENT])
+async def test_a_later_stage_alone_does_not_pass_with_a_silent_api_server(stage: Stage) -> None:
+    api = FakeApi()
+    api.fail_next(ApiError("nobody listens", status=0), times=10_000)
+
+    findings = await examine(patient(targets=TARGETS, api=api, prometheus=Told({})), [stage])
+
+    assert findings[0].check == "api"
+    assert findings[0].verdict is Verdict.FAIL
+    assert {one.stage for one in findings[1:]} == {stage}
+
+
 async def test_objects_of_a_strange_shape_are_told() -> None:
     api = FakeApi()
     api.seed("/api/v1/nodes/a", {"status": "fine"})

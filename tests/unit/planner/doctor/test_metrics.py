@@ -9,12 +9,12 @@ import pytest
 
 from config.clock import VirtualClock
 from config.errors import ObservationError, Unreachable
-from connectors.prometheus.answers import QueryResult
+from connectors.prometheus.answers import QueryResult, by_bound
 from connectors.prometheus.dialects.dynamo import dynamo
 from planner.doctor.coverage import Lengths, judge_range
 from planner.doctor.findings import Verdict
 from planner.doctor.probe import check_probe, judge_marks, marks_of
-from planner.doctor.prometheus import by_bound, check_prometheus
+from planner.doctor.prometheus import check_prometheus
 from planner.doctor.scraping import judge_bounds
 from planner.doctor.series import check_series, judge_series, signals_of
 from planner.simulation.profile import embedded_profile
@@ -94,6 +94,14 @@ def test_series_that_are_missing_are_a_warning(found: QueryResult, said: str) ->
 
     assert sign.verdict is Verdict.WARN
     assert said in sign.summary
+
+
+def test_a_signal_that_is_absent_and_not_needed_is_told() -> None:
+    sign = judge_series(patient(), families("dynamo_frontend_time_to_first_token_seconds_sum"))
+
+    assert sign.verdict is Verdict.OK
+    assert "every signal that is needed" in sign.summary
+    assert sign.details == ("none yet for TTFT, which decisions do without",)
 
 
 @pytest.mark.parametrize(
