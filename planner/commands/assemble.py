@@ -1,6 +1,7 @@
 """Putting a daemon together from settings: the one place where settings meet connectors."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -49,8 +50,10 @@ def _scaled(settings: Settings) -> str:
     """Return the name of what is scaled on Kubernetes; empty if nothing is named there."""
     if settings.actuator is not ActuatorKind.KUBERNETES:
         return ""
-    named = settings.kubernetes.decode or settings.kubernetes.prefill or ""
-    return "" if "?" in named else named.partition("/")[2].partition(":")[0]
+    named = (settings.kubernetes.decode or settings.kubernetes.prefill or "").partition(":")[0]
+    labels = named.partition("?")[2]
+    # Labels stand in for the name, so that two deployments in one namespace do not share a Lease.
+    return re.sub(r"[^A-Za-z0-9]+", "-", labels).strip("-") if labels else named.partition("/")[2]
 
 
 def pace_of(settings: Settings) -> Pace:

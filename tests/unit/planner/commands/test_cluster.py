@@ -49,7 +49,7 @@ def test_pools_may_be_of_different_kinds() -> None:
         ),
         pytest.param(
             {"kubernetes__prefill": "deploy?a=b", "kubernetes__decode": "deploy?a=c"},
-            "setpoint-dynamo",
+            "setpoint-a-c",
             id="labels",
         ),
     ],
