@@ -5,7 +5,7 @@ not reach. Another autoscaler on a target ends the start; everything else is sai
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from config.clock import Clock, within
@@ -13,6 +13,7 @@ from config.errors import ConfigError, ObservationError, Refused
 from config.settings import Settings
 from connectors.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from connectors.kubernetes.authors import owners_of_replicas
+from connectors.kubernetes.podspec import served_model
 from connectors.kubernetes.pool import Look, name_of_target
 from connectors.kubernetes.rights import WITHOUT, Feature, missing, missing_yaml, own_rules, rules_for
 from connectors.kubernetes.rivals import maker_of, repositories_among
@@ -83,6 +84,8 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
             ready=state.ready,
             gpus_per_engine=state.gpus_per_engine,
         )
+    if not settings.prometheus.model:
+        tell_model(look.view.arguments for look in looks.values())
     _tell_who_may_undo(looks)
     for name, look in looks.items():
         await _refuse_rivals(cluster, name, look)
@@ -90,6 +93,21 @@ async def examine(cluster: Cluster, settings: Settings) -> None:
         for name, look in looks.items():
             await _try_write(cluster.api, name, look)
     await _tell_rights(cluster, settings)
+
+
+def tell_model(command_lines: Iterable[Sequence[str]]) -> None:
+    """Say which model the engines serve, if all state the same one; others' requests count as well.
+
+    Args:
+        command_lines: Of the engines, one for each pool; empty where it is not known.
+    """
+    models = {served_model(words) for words in command_lines}
+    model = models.pop() if len(models) == 1 else None
+    if model:
+        get_logger().info(
+            f"Detected model name from deployment: {model}",
+            hint="all models count: set prometheus.model to count only its requests",
+        )
 
 
 async def _refuse_rivals(cluster: Cluster, name: str, look: Look) -> None:

@@ -73,7 +73,7 @@ def configure(
         structlog.processors.add_log_level,
         _stamper(clock or SystemClock()),
         structlog.processors.format_exc_info,
-        *((_warmed_as_in_dynamo,) if style == "dynamo" else ()),
+        *((_in_dynamos_words,) if style == "dynamo" else ()),
         mask_secrets,
     ]
     structlog.configure(
@@ -113,13 +113,15 @@ def _masked(key: str, value: object) -> object:
     return value
 
 
-def _warmed_as_in_dynamo(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _in_dynamos_words(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     # The other lines of Dynamo's planner come from records (`planner.serving.dynamo_log`).
     if event["event"] == "warmed":
         taught = {name: event.pop(name, 0) for name in ("trace", "journal", "source")}
         where = ", ".join(f"{name} ({number})" for name, number in taught.items() if number)
         intervals = event.pop("intervals", 0) + taught["trace"]
         event["event"] = f"planner: Warmed load predictors with {intervals} intervals from {where}"
+    elif event["event"].startswith("Detected model name"):
+        event["event"] = f"planner: {event['event']}"
     return event
 
 

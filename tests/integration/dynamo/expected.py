@@ -250,7 +250,11 @@ EVENTS = (
     ),
     Event(
         name="start, model",
-        difference="the model is a setting (`prometheus.model`); no record tells one that was detected",
+        shape=r"Detected model name from deployment: \S+.*",
+        difference=(
+            "on Kubernetes, where the engines' command lines state it and `prometheus.model` does not; it is"
+            " only told, and counts as a filter once it is set"
+        ),
     ),
     Event(
         name="start, warmed",

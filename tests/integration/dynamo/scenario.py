@@ -18,6 +18,7 @@ from config.policies import forecast_policy_from, policy_from
 from connectors.base import Fleet, HoldKind, Idle, Observation, PoolHold, Replicas, Traffic, Unknown, Value
 from connectors.testing import FakeActuator, FakeMetricsSource
 from planner.commands.assemble import pace_of
+from planner.commands.cluster_start import tell_model
 from planner.core.decision import Decision, StepKind
 from planner.core.words import explain, headline
 from planner.daemon import Daemon, Parts
@@ -70,6 +71,7 @@ IDLE = Traffic(
     request_duration_s=_NOTHING,
 )
 MUTE = replace(serving(10.0), itl_s=Unknown(why="no series of the inter-token latency"))
+ENGINE = ("python3", "-m", "dynamo.vllm", "--model", "Qwen/Qwen3-0.6B")
 PAST = tuple(replace(serving(4.0), at_s=at_s) for at_s in (-60.0, -30.0, 0.0))
 
 
@@ -192,6 +194,7 @@ async def on_stage() -> AsyncIterator[tuple[Stage, str]]:
 
 async def _run() -> Run:
     async with on_stage() as (stage, url), httpx.AsyncClient(trust_env=False) as http:
+        tell_model([ENGINE, ENGINE])
         await stage.ticks()
         await stage.sees(serving(30.0))
         page = (await http.get(f"{url}/metrics")).text
