@@ -1,8 +1,9 @@
 """The file of settings: YAML or TOML, read whole, with the line of each key."""
 
 import re
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,8 +82,24 @@ def read_text(path: Path, *, hint: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise fail(f"the file cannot be read: {reason or 'bad path'}", hint="check the path") from None
+    return _decoded(data, fail)
+
+
+def read_standard_input(name: str) -> str:
+    """Read what is piped in as a file is read: as UTF-8, whatever the locale is.
+
+    Args:
+        name: What it is called in errors.
+
+    Raises:
+        ConfigError: If it is not UTF-8, or larger than a file may be.
+    """
+    return _decoded(sys.stdin.buffer.read(_MAX_BYTES + 1), partial(ConfigError, key=name))
+
+
+def _decoded(data: bytes, fail: Callable[..., ConfigError]) -> str:
     if len(data) > _MAX_BYTES:
-        raise fail("the file is larger than 1 MiB", hint="check that it is a file of settings")
+        raise fail("the file is larger than 1 MiB", hint="check that it is the file that was meant")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from config.clock import Clock, SystemClock
 from config.dynamo.nodes import Source
 from config.errors import ConfigError
-from config.files import read_text
+from config.files import read_standard_input, read_text
 from config.load import load_sections
 from connectors.kubernetes.api import Api
 from planner.commands.dgd_flags import Asked, ManifestFormat
@@ -147,7 +147,8 @@ async def _read(work: _Work) -> _Read:
         except ConfigError as error:
             raise also_no_file(named, error, key="dgd prepare") from None
     if what == _STANDARD_INPUT:
-        name, text = "standard input", sys.stdin.read()
+        name = "standard input"
+        text = read_standard_input(name)
     else:
         name, text = what, read_text(Path(what), hint="check the path")
     objects = tuple(trees(Source(name=name, text=text)))

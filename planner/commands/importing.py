@@ -1,6 +1,5 @@
 """`setpoint config import`: Dynamo's settings in, a file of Setpoint's out."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from config.dynamo.manifests import found_in, given_arguments, read_manifest
 from config.dynamo.nodes import Source
 from config.dynamo.words import as_file
 from config.errors import ConfigError
+from config.files import read_standard_input
 from config.layers import in_lines
 from config.load import require_valid
 from config.units import quoted
@@ -45,7 +45,8 @@ def _found(words: tuple[str, ...]) -> Found:
     if len(words) > 1:
         raise ConfigError(f"'{quoted(words[1])}' is one too many", key="config import", hint=_HINT)
     if words[0] == _STANDARD_INPUT:
-        return found_in(Source(name="standard input", text=sys.stdin.read()))
+        name = "standard input"
+        return found_in(Source(name=name, text=read_standard_input(name)))
     return read_manifest(Path(words[0]), given="to config import")
 
 

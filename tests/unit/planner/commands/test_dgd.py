@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
@@ -53,12 +53,24 @@ def test_what_was_prepared_is_prepared_already(setpoint: Command, tmp_path: Path
 
 def test_json_and_standard_input_are_taken(setpoint: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = json.dumps(yaml.safe_load((CASES / "early.yaml").read_text()), default=str)
-    monkeypatch.setattr(sys, "stdin", StringIO(plain))
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(plain.encode()), encoding="ascii"))
 
     answered = setpoint("dgd", "prepare", "-", *IMAGE, "-o", "json")
 
     assert json.loads(answered.out)["metadata"]["name"] == "llama-disagg"
     assert "--- standard input" in answered.err
+
+
+@pytest.mark.parametrize("action", [("dgd", "prepare"), ("config", "import")])
+def test_standard_input_is_utf8_whatever_the_locale(
+    setpoint: Command, monkeypatch: pytest.MonkeyPatch, action: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"a: \xff"), encoding="ascii"))
+
+    answered = setpoint(*action, "-")
+
+    assert answered.code == 2
+    assert answered.err == "error: standard input: byte 4 is not UTF-8; save the file as UTF-8\n"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Protocol
 
@@ -88,7 +88,7 @@ def test_arguments_follow_two_dashes(setpoint: Run) -> None:
 
 
 def test_standard_input_is_read(setpoint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", StringIO("python3 -m planner --max-gpu-budget 3\n"))
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"python3 -m planner --max-gpu-budget 3\n")))
 
     answered = setpoint("config", "import", "-")
 
