@@ -14,8 +14,8 @@ _HEADS = ("node", "GPU", "capacity", "allocatable", "in use", "free", "state")
 _NUMBERS = frozenset({"capacity", "allocatable", "in use", "free"})
 _OPERATOR = {"labelSelector": "app=gpu-operator"}
 _HELM = (
-    "helm install gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia \\\n"
-    "  -n gpu-operator --create-namespace --wait"
+    "with NVIDIA's charts added to helm (docs.nvidia.com/datacenter/cloud-native/gpu-operator):\n"
+    "helm install gpu-operator nvidia/gpu-operator -n gpu-operator --create-namespace --wait"
 )
 
 

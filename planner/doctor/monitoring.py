@@ -14,8 +14,8 @@ from planner.doctor.monitors import (
     Scene,
     choosy,
     flags_for,
-    helm,
     names,
+    plain,
     refused,
     taken,
 )
@@ -76,12 +76,11 @@ def _before(scene: Scene) -> Sign:
     """Judge before there is anything to scrape: a plain PodMonitor should be taken."""
     if not (why := choosy(scene)):
         return ok("Prometheus takes every PodMonitor; there are no pods to scrape yet")
-    spec = "prometheus.prometheusSpec"
-    flags = (
-        f"--set {spec}.podMonitorSelectorNilUsesHelmValues=false",
-        f"--set-json '{spec}.podMonitorNamespaceSelector={{}}'",
+    return warn(
+        "Prometheus would leave out a PodMonitor without special labels",
+        *why,
+        todo=flags_for(scene, (plain(scene),)),
     )
-    return warn("Prometheus would leave out a PodMonitor without special labels", *why, todo=helm(flags))
 
 
 async def _arrives(patient: Patient) -> bool:

@@ -5,17 +5,18 @@ that its namespace selector accepts: an absent selector takes none, an absent na
 namespace only. The Helm chart's defaults leave out every monitor that it did not install itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from connectors.kubernetes.api import Json
 from connectors.kubernetes.meta import member, name_of, text
 from planner.doctor.findings import listed
-from planner.doctor.records import labels_of
+from planner.doctor.records import annotations_of, labels_of
 from planner.doctor.selectors import accepts, in_words
 
 POD, SERVICE = "podMonitor", "serviceMonitor"
 _KINDS = {POD: "PodMonitor", SERVICE: "ServiceMonitor"}
+_OF_NAMESPACE = "NamespaceSelector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,34 +124,47 @@ def refused(scene: Scene, monitors: Iterable[Monitor]) -> tuple[str, ...]:
 
 
 def flags_for(scene: Scene, monitors: Iterable[Monitor]) -> str:
-    """Return the Helm flags of kube-prometheus-stack that make it take the monitors."""
-    found: dict[str, None] = {}
-    for one in scene.prometheuses:
-        for monitor in monitors:
-            for why in scene.obstacles(one, monitor):
-                found[_flag(monitor.kind, is_of_namespace="NamespaceSelector" in why)] = None
-    return helm(found)
+    """Return the Helm command that makes a Prometheus take the monitors: the first, if there are several."""
+    one = scene.prometheuses[0]
+    flags = [
+        flag for monitor in monitors for flag in _flags(one, monitor.kind, scene.obstacles(one, monitor))
+    ]
+    return " \\\n  ".join((_upgrade(one), *dict.fromkeys(flags)))
 
 
-def helm(flags: Iterable[str]) -> str:
-    """Return the command that sets flags of kube-prometheus-stack."""
-    chart = "helm upgrade prometheus prometheus-community/kube-prometheus-stack -n monitoring --reuse-values"
-    return " \\\n  ".join((chart, *flags))
+def _upgrade(prometheus: Json) -> str:
+    """Return the command that changes the chart it is from; Helm writes down which release that is."""
+    notes = annotations_of(prometheus)
+    name = notes.get("meta.helm.sh/release-name", "prometheus")
+    namespace = notes.get("meta.helm.sh/release-namespace") or text(prometheus, "metadata", "namespace")
+    return f"helm upgrade {name} prometheus-community/kube-prometheus-stack -n {namespace} --reuse-values"
 
 
-def _flag(kind: str, *, is_of_namespace: bool) -> str:
+def _flags(prometheus: Json, kind: str, obstacles: Iterable[str]) -> Iterator[str]:
+    """Yield what takes a selector of somebody's away, and has the chart take everything in its place.
+
+    Values that are reused are merged with those that are set, so that an empty selector would change nothing.
+    """
     spec = "prometheus.prometheusSpec"
-    if is_of_namespace:
-        return f"--set-json '{spec}.{kind}NamespaceSelector={{}}'"
-    return f"--set {spec}.{kind}SelectorNilUsesHelmValues=false"
+    for why in obstacles:
+        if _OF_NAMESPACE in why:
+            yield f"--set {spec}.{kind}{_OF_NAMESPACE}=null"
+            continue
+        own = member(prometheus, "spec", f"{kind}Selector")
+        if own and set(member(own, "matchLabels")) != {"release"}:
+            yield f"--set {spec}.{kind}Selector=null"
+        yield f"--set {spec}.{kind}SelectorNilUsesHelmValues=false"
 
 
 def choosy(scene: Scene) -> tuple[str, ...]:
-    """Return which Prometheus would leave out a PodMonitor without special labels, in words."""
-    plain = Monitor(
-        kind=POD, item={"metadata": {"name": "yours", "namespace": scene.namespace, "labels": {}}}
-    )
-    return refused(scene, (plain,))
+    """Return why no Prometheus would take a PodMonitor without special labels; empty if one would."""
+    one = plain(scene)
+    return () if taken(scene, (one,)) else refused(scene, (one,))
+
+
+def plain(scene: Scene) -> Monitor:
+    """Return a PodMonitor without special labels, as it might come."""
+    return Monitor(kind=POD, item={"metadata": {"name": "yours", "namespace": scene.namespace, "labels": {}}})
 
 
 def names(monitors: Iterable[Monitor]) -> str:

@@ -45,14 +45,14 @@ GROVE = Piece(
     plurals=("podcliques", "podcliquescalinggroups", "podcliquesets"),
     aliases=("podclique", "pclq", "pcsg"),
     operator=re.compile(r"grove-operator"),
-    install="helm install grove oci://ghcr.io/ai-dynamo/grove/grove-charts",
+    install="its chart grove-charts, as github.com/ai-dynamo/grove says",
 )
 KAI = Piece(
     name="KAI scheduler",
     group="scheduling.run.ai",
     plurals=("queues", "podgroups"),
     operator=re.compile(r"kai-scheduler/\S*scheduler"),
-    install="helm install kai-scheduler oci://ghcr.io/kai-scheduler/kai-scheduler/kai-scheduler",
+    install="its chart kai-scheduler, as github.com/kai-scheduler/KAI-Scheduler says",
 )
 MONITORING = Piece(
     name="Prometheus operator",

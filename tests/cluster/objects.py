@@ -77,7 +77,7 @@ def alpha_worker(sub: str, *, replicas: int = 1, gpus: int = 1, **more: object) 
         "resources": {"requests": {"gpu": str(gpus)}, "limits": {"gpu": str(gpus)}},
         "extraPodSpec": {
             "mainContainer": {
-                "image": "nvcr.io/nvidia/ai-dynamo/vllm-runtime:0.9.0",
+                "image": "registry.example/ai-dynamo/vllm-runtime:0.9.0",
                 "workingDir": "/workspace/examples/backends/vllm",
                 "command": ["python3", "-m", "dynamo.vllm"],
                 "args": ["--model", "Qwen/Qwen3-0.6B", "--is-prefill-worker"],
@@ -87,7 +87,7 @@ def alpha_worker(sub: str, *, replicas: int = 1, gpus: int = 1, **more: object) 
     }
 
 
-def alpha_service(kind: str, *, image: str = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:0.9.0") -> Json:
+def alpha_service(kind: str, *, image: str = "registry.example/ai-dynamo/vllm-runtime:0.9.0") -> Json:
     """Return another service of a v1alpha1 graph deployment, such as its frontend or planner."""
     return {
         "componentType": kind,
@@ -127,7 +127,7 @@ def beta_component(name: str, kind: str, *, replicas: int | None = 1, gpus: int 
     """Return a component of a v1beta1 graph deployment."""
     main: Json = {
         "name": "main",
-        "image": "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.6.1",
+        "image": "registry.example/ai-dynamo/vllm-runtime:1.6.1",
         "command": ["python3", "-m", "dynamo.vllm"],
         "args": ["--model=Qwen/Qwen3-0.6B"],
     }

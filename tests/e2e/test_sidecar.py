@@ -86,7 +86,7 @@ async def test_with_the_stock_rights_adapters_are_written_which_may_not_be_read(
 
 def dynamos_own() -> list[Json]:
     main = {
-        "image": "nvcr.io/nvidia/ai-dynamo/vllm-runtime:0.9.0",
+        "image": "registry.example/ai-dynamo/vllm-runtime:0.9.0",
         "workingDir": "/workspace/components/src/dynamo/planner",
         "command": ["python3", "-m", "planner_sla"],
         "args": ["--environment=kubernetes", "--backend=vllm"],

@@ -309,7 +309,7 @@ FAULTS = (
         ),
         check="monitors",
         verdict="warn",
-        said=("namespaces its own only", "podMonitorNamespaceSelector={}"),
+        said=("namespaces its own only", "podMonitorNamespaceSelector=null"),
     ),
     Fault(
         name="Prometheus is away",
@@ -469,7 +469,7 @@ FAULTS = (
     ),
     Fault(
         name="an image that cannot be pulled",
-        spoil=_pods(waiting("ImagePullBackOff", message="nvcr.io: unauthorized")),
+        spoil=_pods(waiting("ImagePullBackOff", message="registry.example: unauthorized")),
         check="readiness decode",
         verdict="fail",
         said=("0 of 2 engines ready", "ImagePullBackOff", "unauthorized"),

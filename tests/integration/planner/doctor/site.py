@@ -163,9 +163,9 @@ class Site:
             self.admin.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         pods = Kubelet(cluster=Real(self.admin), namespace="gpu-operator")
         pods.pod({"app": "gpu-operator"}, spec={"containers": [{"name": "o", "image": "o"}]}, status=READY)
-        image = "nvcr.io/nvidia/ai-dynamo/kubernetes-operator:0.9.0"
+        image = "registry.example/ai-dynamo/kubernetes-operator:0.9.0"
         self.operator("dynamo-system", "dynamo-platform-dynamo-operator-controller-manager", image)
-        image = "quay.io/prometheus-operator/prometheus-operator:v0.86.1"
+        image = "registry.example/prometheus-operator/prometheus-operator:v0.86.1"
         self.operator("monitoring", "prometheus-kube-prometheus-operator", image)
 
     def _monitoring(self) -> None:

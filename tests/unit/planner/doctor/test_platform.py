@@ -1,5 +1,6 @@
 """Kinds, operators, queues and monitors, as their objects say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ def operator(name: str, image: str, *, ready: int = 1) -> Json:
     )
 
 
-DYNAMOS = operator("dynamo-platform-dynamo-operator", "nvcr.io/nvidia/ai-dynamo/kubernetes-operator:0.9.0")
-GROVES = operator("grove-operator", "ghcr.io/ai-dynamo/grove/grove-operator:v0.1.0@sha256:ab12")
+DYNAMOS = operator("dynamo-platform-dynamo-operator", "registry.example/ai-dynamo/kubernetes-operator:0.9.0")
+GROVES = operator("grove-operator", "registry.example/ai-dynamo/grove/grove-operator:v0.1.0@sha256:ab12")
 
 
 def test_operators_are_shown_with_the_version_of_their_image() -> None:
@@ -180,12 +181,12 @@ def test_a_monitor_that_is_taken_is_fine(found: Scene) -> None:
         ),
         pytest.param(
             scene(monitor(), prometheus=prometheus(podMonitorNamespaceSelector=None)),
-            "--set-json 'prometheus.prometheusSpec.podMonitorNamespaceSelector={}'",
+            "--set prometheus.prometheusSpec.podMonitorNamespaceSelector=null",
             id="its own namespace only",
         ),
         pytest.param(
             scene(monitor(SERVICE), prometheus=prometheus(serviceMonitorNamespaceSelector=None)),
-            "serviceMonitorNamespaceSelector={}",
+            "serviceMonitorNamespaceSelector=null",
             id="a ServiceMonitor",
         ),
         pytest.param(
@@ -203,6 +204,20 @@ def test_a_frontend_that_would_not_be_scraped_is_told_with_what_makes_it(found: 
     assert said in sign.todo
 
 
+def test_the_command_names_the_release_that_helm_wrote_down_and_takes_away_what_somebody_chose() -> None:
+    chosen = prometheus(podMonitorSelector={"matchLabels": {"team": "a"}})
+    chosen["metadata"]["annotations"] = {
+        "meta.helm.sh/release-name": "kps",
+        "meta.helm.sh/release-namespace": "metrics",
+    }
+
+    todo = judge_monitors(scene(monitor(), prometheus=chosen), arrives=False, of_dynamo=False).todo
+
+    assert todo.startswith("helm upgrade kps prometheus-community/kube-prometheus-stack -n metrics ")
+    assert "podMonitorSelector=null" in todo
+    assert "podMonitorSelectorNilUsesHelmValues=false" in todo
+
+
 def test_series_that_arrive_all_the_same_make_it_a_warning() -> None:
     found = scene(prometheus=prometheus())
 
@@ -217,6 +232,13 @@ def test_before_anything_is_deployed_the_selectors_alone_are_judged(spec: Json, 
     found = scene(prometheus=prometheus(**spec), pods=())
 
     assert judge_monitors(found, arrives=False, of_dynamo=True).verdict is verdict
+
+
+def test_one_prometheus_that_takes_everything_is_enough() -> None:
+    choosy = prometheus(podMonitorSelector={"matchLabels": {"release": "prom"}})
+    found = replace(scene(prometheus=choosy, pods=()), prometheuses=(choosy, prometheus()))
+
+    assert judge_monitors(found, arrives=False, of_dynamo=True).verdict is Verdict.OK
 
 
 def test_pieces_are_recognized_by_kinds_that_are_their_own() -> None:

@@ -110,7 +110,7 @@ async def test_a_plain_map_of_labels_is_a_selector() -> None:
 async def test_a_nim_service_has_its_gpus_and_secrets_in_the_spec_itself() -> None:
     spec = {
         "replicas": 2,
-        "image": {"repository": "nvcr.io/nim/meta/llama", "pullSecrets": ["ngc-secret"]},
+        "image": {"repository": "registry.example/nim/meta/llama", "pullSecrets": ["ngc-secret"]},
         "resources": {"limits": {"nvidia.com/gpu": 8}},
     }
     view = await view_of(cluster({"spec": spec}, NIM), "nimservice")
