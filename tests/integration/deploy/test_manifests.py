@@ -1,5 +1,6 @@
 """What deploy/ holds builds, is valid for old and new clusters, and is taken by a real API server."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,32 @@ def test_a_real_api_server_takes_every_object(folder: Path, control_plane: Contr
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(built(folder))
     assert all(line.endswith(" created") for line in done.stdout.splitlines()), done.stdout
+
+
+def test_all_targets_fit_together(tmp_path: Path) -> None:
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    components = sorted(
+        f"../{path.relative_to(MANIFESTS.parent)}" for path in (MANIFESTS / "targets").iterdir()
+    )
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["../manifests/daemon"], "components": components}), encoding="utf-8"
+    )
+
+    documents = built(tmp_path / "all")
+
+    roles = [document["metadata"]["name"] for document in documents if document["kind"] == "Role"]
+    assert len(roles) == len(set(roles)) == len(components) + 1
+
+
+@pytest.mark.parametrize("folder", WHOLE, ids=name_of)
+def test_probes_wait_for_the_start_and_for_a_busy_node(folder: Path) -> None:
+    for spec in pod_specs(built(folder)):
+        (container,) = spec["containers"]
+
+        startup = container["startupProbe"]
+        assert startup["periodSeconds"] * startup["failureThreshold"] >= 60
+        assert {container[probe]["timeoutSeconds"] for probe in ("livenessProbe", "readinessProbe")} == {5}
 
 
 @pytest.mark.parametrize("folder", WHOLE, ids=name_of)
