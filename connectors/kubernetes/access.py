@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from config.clock import Clock
 from config.errors import ConfigError
-from connectors.kubernetes.answers import safe
-from connectors.kubernetes.contexts import check_contexts, impersonation, part
+from connectors.kubernetes.contexts import check_contexts, impersonation, part, problem_of
 from connectors.kubernetes.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -32,22 +31,6 @@ _PLUGIN_S = 30.0
 _EARLY_S = 60.0
 _EARLY_RATIO = 0.2
 _LEAST_S = 5.0
-_HARMLESS = ("exec:", "oidc:", "File does not exist", "Service ", "Token file", "Cert file")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What is used.
-
-    Attributes:
-        server: Address of the API server.
-        namespace: Where what has no namespace of its own is looked for.
-        how: Where that comes from, in words.
-    """
-
-    server: str
-    namespace: str
-    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,20 +289,6 @@ def refusals() -> tuple[type[Exception], ...]:
         RuntimeError,
         ImportError,
     )
-
-
-def problem_of(error: Exception) -> str:
-    """Return what may be said of an error of the library: its texts can quote a user's whole entry."""
-    import yaml
-
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1} is not YAML: {safe(error.problem or '')}"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    text = str(error)
-    if text.startswith(_HARMLESS):
-        return safe(text)
-    return f"it does not have the shape of one ({type(error).__name__})"
 
 
 def _quiet() -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from config.clock import Clock
 from config.errors import ConfigError
-from connectors.kubernetes.access import Access
 from connectors.kubernetes.answers import (
     BROKEN,
     CERTIFICATE,
@@ -37,7 +36,7 @@ from connectors.kubernetes.api import FIELD_MANAGER, ApiError, Before, Json, Pat
 from connectors.kubernetes.calls import Call, Passage, Passed, call_of
 from connectors.kubernetes.options import ApiOptions
 from connectors.kubernetes.pacing import Courtesy, TokenBucket, retry_after_s, wait_s
-from connectors.kubernetes.session import Door, Session
+from connectors.kubernetes.session import Access, Door, Session
 from connectors.kubernetes.surroundings import Surroundings
 
 if TYPE_CHECKING:

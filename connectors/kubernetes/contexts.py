@@ -1,9 +1,13 @@
-"""What a kubeconfig must say about a context; its faults are told in words that name no credential."""
+"""What a kubeconfig must say about a context; faults are told in words that name no credential."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from config.errors import ConfigError
+from connectors.kubernetes.answers import safe
+
+# How texts of the library begin that quote nothing of a user's.
+_HARMLESS = ("exec:", "oidc:", "File does not exist", "Service ", "Token file", "Cert file")
 
 
 def check_contexts(merged: Mapping[str, Any], context: str, *, where: str) -> None:
@@ -49,6 +53,20 @@ def impersonation(merged: Mapping[str, Any], context: str) -> tuple[tuple[str, s
         for value in values
     ]
     return (*((header, str(value)) for header, value in single if value), *groups, *extras)
+
+
+def problem_of(error: Exception) -> str:
+    """Return what may be said of an error of the library: its texts can quote a user's whole entry."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1} is not YAML: {safe(error.problem or '')}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    text = str(error)
+    if text.startswith(_HARMLESS):
+        return safe(text)
+    return f"it does not have the shape of one ({type(error).__name__})"
 
 
 def part(entry: object, name: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What all objects have in common: readers of JSON that others define, the pause annotation, conditions.
 
-A wrong shape is `Malformed`, so that nothing is scaled by what was misread. Pods and metadata, where one that
-lacks something must not hide the rest of a fleet, are read by `paths`.
+A wrong shape is `Malformed`, so that nothing is scaled by what was misread. Pods, events and the metadata of
+what is mirrored, where one that lacks something must not hide the rest of a fleet, are read by `paths`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -196,8 +196,7 @@ class Mirror:
             for name, item in self._items.items()
             if item is not held.get(name) and name in found and is_newer(version_of(item), version)
         }
-        self._items = {**found, **newer}
-        self._version = version
+        self._items, self._version = {**found, **newer}, version
 
     def _seen(self) -> None:
         self._seen_s = self._clock.now_s()
@@ -223,8 +222,7 @@ class Mirror:
                 self._version = ""  # the reader asks for itself and hears of it
             finally:
                 self._is_following = False
-            lasted_s = self._clock.now_s() - began_s
-            self._shorts = 0 if lasted_s >= _CALM_S else self._shorts + 1
+            self._shorts = 0 if self._clock.now_s() - began_s >= _CALM_S else self._shorts + 1
             if self._mode is Mode.WATCH:
                 await self._clock.sleep(max(least_s, self._wait_s()))
 
@@ -255,8 +253,7 @@ class Mirror:
             self._take(event)
 
     def _watch_query(self) -> dict[str, str]:
-        version = {"resourceVersion": self._version, "allowWatchBookmarks": "true"}
-        return {**self._listing.query, **version}
+        return {**self._listing.query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
 
     def _take(self, event: WatchEvent) -> None:
         self._seen()
@@ -296,8 +293,7 @@ class Mirror:
 
     def _try_again(self) -> None:
         if self._mode is not Mode.WATCH and self._clock.now_s() >= self._again_s:
-            self._mode, self._again_s = Mode.WATCH, math.inf
-            self._version = ""
+            self._mode, self._again_s, self._version = Mode.WATCH, math.inf, ""
 
 
 async def _next(events: AsyncIterator[WatchEvent]) -> WatchEvent | None:

@@ -17,7 +17,6 @@ from config.clock import Clock
 from config.errors import ConfigError
 from config.proxies import proxy_for
 from connectors.kubernetes.access import (
-    Access,
     Kubeconfig,
     Loaded,
     connections,
@@ -35,6 +34,21 @@ if TYPE_CHECKING:
 # A plugin that is refused again at once is not run for every request.
 _REST_S = 5.0
 _PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What is used.
+
+    Attributes:
+        server: Address of the API server.
+        namespace: Where what has no namespace of its own is looked for.
+        how: Where that comes from, in words.
+    """
+
+    server: str
+    namespace: str
+    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

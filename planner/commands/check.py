@@ -13,9 +13,9 @@ from config.errors import ConfigError
 from config.load import Loaded
 from config.policy import EngineProfile
 from config.settings import Settings, SourceKind
-from connectors.kubernetes.access import Access
 from connectors.kubernetes.api import Api, ApiError, Before, Json, Patch, WatchEvent
 from connectors.kubernetes.client import KubeClient
+from connectors.kubernetes.session import Access
 from connectors.prometheus.registry import load_dialect
 from planner.commands.check_flags import Asked
 from planner.commands.check_view import as_document, as_lines

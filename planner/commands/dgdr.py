@@ -20,7 +20,7 @@ from config.load import load_sections, named_manifest
 from config.problems import Origin, OriginKind
 from config.settings import Settings
 from connectors.kubernetes.api import Api, Json
-from connectors.kubernetes.discovery import Remembering
+from connectors.kubernetes.remembering import Remembering
 from planner.commands.flags import Given
 from planner.commands.loading import settings_of
 from planner.commands.telling import LogTeller, StreamTeller

@@ -94,7 +94,7 @@ def document(plan: Plan) -> dict[str, object]:
     """Return a plan as JSON's own types; the unit of each number is in its key."""
     policy, decision = plan.request.policy, plan.decision
     return {
-        "replicas": _replicas(decision),
+        "replicas": dict(decision.replicas),
         "gpus": decision.gpus,
         "budget_gpus": plan.budget_gpus,
         "expected": _expected(decision),
@@ -113,10 +113,6 @@ def document(plan: Plan) -> dict[str, object]:
         "pools": [_pool(pool) for pool in decision.pools],
         "sensitivity": [_variation(variation) for variation in plan.sensitivity],
     }
-
-
-def _replicas(decision: Decision) -> dict[str, int]:
-    return dict(decision.replicas)
 
 
 def _expected(decision: Decision) -> dict[str, float | None]:
@@ -161,7 +157,7 @@ def _variation(variation: Variation) -> dict[str, object]:
         "change": variation.change,
         **_demand(variation.demand),
         "itl_target_s": variation.targets.itl_s,
-        "replicas": _replicas(variation.decision),
+        "replicas": dict(variation.decision.replicas),
         "gpus": variation.decision.gpus,
         "expected": _expected(variation.decision),
         "bound_by": {pool.pool: pool.bound_by.value for pool in variation.decision.pools},

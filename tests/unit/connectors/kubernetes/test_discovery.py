@@ -5,8 +5,9 @@ import pytest
 from config.errors import ConfigError
 from config.policy import Role
 from connectors.kubernetes.api import ApiError, Patch, Resource
-from connectors.kubernetes.discovery import Remembering, discover, find_one, preferred_version, resolve
+from connectors.kubernetes.discovery import discover, find_one, preferred_version, resolve
 from connectors.kubernetes.reference import parse_reference
+from connectors.kubernetes.remembering import Remembering
 from connectors.kubernetes.target import Reference
 from connectors.kubernetes.targets.dynamo import GraphService
 from connectors.kubernetes.targets.scalable import Scalable
