@@ -1,5 +1,7 @@
 """Reading what `monitors` judges, and the verdict on it."""
 
+from collections.abc import Iterable
+
 from config.errors import ObservationError
 from config.settings import SourceKind
 from connectors.kubernetes.api import ApiError, Json
@@ -24,6 +26,8 @@ from planner.doctor.pieces import DYNAMO, MONITORING
 from planner.doctor.records import Records, labels_of
 
 _FRONTEND = {"nvidia.com/dynamo-component-type": "frontend"}
+# What the pods of deploy/ have: that Prometheus takes our own monitor says nothing of the frontend's.
+_OURS = {"app.kubernetes.io/name": "setpoint"}
 _PLURALS = {POD: "podmonitors", SERVICE: "servicemonitors"}
 
 
@@ -107,15 +111,27 @@ async def _scene(patient: Patient) -> Scene | None:
     ]
     inside = f"/api/v1/namespaces/{namespace}"
     pods = await records.listed(f"{inside}/pods")
-    frontends = tuple(pod for pod in pods if _FRONTEND.items() <= labels_of(pod).items())
     return Scene(
         namespace=namespace,
-        pods=frontends or (() if patient.uses_dynamo else pods),
+        pods=serving(pods, of_dynamo=patient.uses_dynamo),
         services=await records.listed(f"{inside}/services"),
         monitors=tuple(monitors),
         prometheuses=await records.listed(f"{root}/prometheuses"),
         namespaces={name_of(one): labels_of(one) for one in await records.listed("/api/v1/namespaces")},
     )
+
+
+def serving(pods: Iterable[Json], *, of_dynamo: bool) -> tuple[Json, ...]:
+    """Return the frontends among pods; elsewhere than with Dynamo all that may be one, which we are not.
+
+    Args:
+        pods: All pods of the namespace.
+        of_dynamo: Whether frontends have Dynamo's label for sure.
+    """
+    known = [(pod, labels_of(pod).items()) for pod in pods]
+    frontends = tuple(pod for pod, labels in known if labels >= _FRONTEND.items())
+    others = tuple(pod for pod, labels in known if not labels >= _OURS.items())
+    return frontends or (() if of_dynamo else others)
 
 
 async def _widely(records: Records, root: str, namespace: str, plural: str) -> tuple[Json, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from planner.doctor.findings import Verdict
 from planner.doctor.kinds import Served, judge_kinds
-from planner.doctor.monitoring import judge_monitors
+from planner.doctor.monitoring import judge_monitors, serving
 from planner.doctor.monitors import POD, SERVICE, Monitor, Scene
 from planner.doctor.operators import judge_operators, program_of
 from planner.doctor.pieces import DYNAMO, GROVE, KAI, PIECES
@@ -232,6 +232,13 @@ def test_before_anything_is_deployed_the_selectors_alone_are_judged(spec: Json, 
     found = scene(prometheus=prometheus(**spec), pods=())
 
     assert judge_monitors(found, arrives=False, of_dynamo=True).verdict is verdict
+
+
+def test_setpoints_own_pods_are_no_frontend() -> None:
+    ours = named("setpoint-0", labels={"app.kubernetes.io/name": "setpoint", "more": "x"})
+
+    assert serving([ours, FRONTEND], of_dynamo=False) == (FRONTEND,)
+    assert serving([ours, FRONTEND], of_dynamo=True) == ()
 
 
 def test_one_prometheus_that_takes_everything_is_enough() -> None:
