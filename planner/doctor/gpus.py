@@ -117,7 +117,7 @@ def judge_gpu_operator(pods: Iterable[Json], found: GpuNodes) -> Sign:
 
 def _of_pods(pods: tuple[Json, ...], running: list[Json]) -> Sign:
     where = listed(sorted({text(pod, "metadata", "namespace") for pod in pods}))
-    see = f"kubectl get pods -n {where} -l app=gpu-operator"
+    see = "kubectl get pods -A -l app=gpu-operator"
     if not running:
         return fail(f"NVIDIA's GPU operator is installed in {where} and does not run", todo=see)
     if len(running) < len(pods):

@@ -21,7 +21,8 @@ async def check_prometheus(patient: Patient) -> Sign:
     targets = int(sum(series.points[0].value for series in up.series))
     if not targets:
         return fail(
-            f"Prometheus at {where} answers, and scrapes nothing", todo=f"see its page {where}/targets"
+            f"Prometheus at {where} answers, and scrapes nothing",
+            todo="see which targets it has on its page /targets, and which monitors its operator takes",
         )
     version = await _version(patient.prometheus)
     summary = f"Prometheus{version} at {where} answers, and scrapes {counted(targets, 'target')}"
