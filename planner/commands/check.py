@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -61,26 +62,26 @@ def _loaded(given: Given, stage: Stage | None) -> Loaded:
     try:
         return load_given(given, require=stage in {None, Stage.DEPLOYMENT})
     except ConfigError:
-        if stage is None:
+        if stage is None and not (given.values or given.pairs or given.file or given.dgdr):
             typer.echo("without settings, try --stage cluster or --stage platform", err=True)
         raise
 
 
 async def _examine(loaded: Loaded, asked: Asked) -> tuple[Finding, ...]:
     clock = SystemClock()
-    api, access = await _api(loaded.settings, clock)
-    records = Records(api)
-    patient = patient_of(loaded, asked, records=records, access=access, clock=clock)
-    progress = Progress(sys.stderr, clock=clock)
     stages = tuple(Stage) if asked.stage is None else (asked.stage,)
-    try:
-        return await examine(patient, stages, tell=progress.tell)
-    finally:
-        progress.end()
-        await records.close()
-        for opened in (patient.prometheus, patient.source, api):
+    async with AsyncExitStack() as stack:
+        api, access = await _api(loaded.settings, clock)
+        stack.push_async_callback(api.close)
+        records = Records(api)
+        patient = patient_of(loaded, asked, records=records, access=access, clock=clock)
+        for opened in (patient.prometheus, patient.source):
             if opened is not None:
-                await opened.close()
+                stack.push_async_callback(opened.close)
+        stack.push_async_callback(records.close)
+        progress = Progress(sys.stderr, clock=clock)
+        stack.callback(progress.end)
+        return await examine(patient, stages, tell=progress.tell)
 
 
 def patient_of(loaded: Loaded, asked: Asked, *, records: Records, access: Access, clock: Clock) -> Patient:
@@ -105,12 +106,12 @@ def patient_of(loaded: Loaded, asked: Asked, *, records: Records, access: Access
         references=references,
         unnamed="" if references else "neither kubernetes.prefill and .decode nor dynamo.graph_deployment",
         account="" if asked.as_self else _account(asked, namespace),
+        frontend=HttpFrontend(asked.frontend) if asked.frontend else None,
         prometheus=prometheus_of(settings, clock=clock) if reads_prometheus else None,
         source=None if reads_prometheus else source_of(loaded, clock=clock),
         dialect=load_dialect(settings.prometheus.dialect),
         scope=scope_of(loaded),
         profile=_profile(settings),
-        frontend=HttpFrontend(asked.frontend) if asked.frontend else None,
         is_probed=asked.probe,
         clock=clock,
     )

@@ -1,5 +1,6 @@
 """How findings look, what the flags mean, and what an API server does that nobody can name."""
 
+import gc
 import io
 import json
 import sys
@@ -151,6 +152,28 @@ def test_who_has_no_settings_yet_is_told_what_can_be_looked_at(setpoint: Setpoin
 
     assert answered.code == 2
     assert answered.err.startswith("without settings, try --stage cluster or --stage platform\nerror: ")
+
+
+def test_who_has_settings_is_told_what_is_wrong_with_them_alone(setpoint: Setpoint) -> None:
+    assert "without settings" not in setpoint("check", "--ttft", "soon").err
+
+
+@pytest.mark.parametrize("flags", [("--service-account", "setpoint"), ("--probe", "--frontend", "f:8000")])
+def test_a_mistake_is_one_line_though_the_cluster_was_connected(
+    setpoint: Setpoint, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    path = tmp_path / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    user = {"name": "u", "user": {"token": "t"}}
+    content = {"clusters": [cluster], "contexts": [context], "users": [user], "current-context": "x"}
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **content}), encoding="utf-8")
+
+    answered = setpoint("check", "--stage", "cluster", *flags, "--set", f"kubernetes.kubeconfig={path}")
+    gc.collect()
+
+    assert answered.code == 2
+    assert len(answered.err.splitlines()) == 1
 
 
 def _kubeconfig(folder: Path) -> Path:
