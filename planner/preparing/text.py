@@ -41,10 +41,10 @@ def trees(source: Source) -> list[Tree]:
     """
     with yaml_in_words(source.name, text=source.text, first_line=source.first_line):
         nodes = [node for node in yaml.compose_all(source.text, _Loader) if not _is_empty(node)]
-    found = [_Builder(source).value_of(node) for node in nodes]
+    found = [item for node in nodes for item in _items(_Builder(source).value_of(node))]
     if any(not isinstance(one, dict) for one in found):
         raise ConfigError("a document is not an object", key=source.name, hint="give manifests of Kubernetes")
-    return [item for one in found for item in _items(cast("Tree", one))]
+    return cast("list[Tree]", found)
 
 
 def written(objects: Iterable[Tree]) -> str:
@@ -77,11 +77,9 @@ def _is_empty(node: yaml.Node | None) -> bool:
     return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null")
 
 
-def _items(tree: Tree) -> list[Tree]:
-    items = tree.get("items")
-    if tree.get("kind") != "List" or not isinstance(items, list):
-        return [tree]
-    return [cast("Tree", item) for item in cast("list[object]", items) if isinstance(item, dict)]
+def _items(value: object) -> list[object]:
+    items = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else None
+    return cast("list[object]", items) if isinstance(items, list) else [value]
 
 
 class _Loader(yaml.SafeLoader):

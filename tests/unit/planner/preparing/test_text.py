@@ -52,6 +52,12 @@ def test_documents_and_items_of_lists_are_objects_of_their_own() -> None:
     assert [one["kind"] for one in read(text)] == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("text", ["[1]", "kind: List\nitems: [{kind: A}, 3]", "kind: List\nitems: [null]"])
+def test_what_is_no_object_is_refused_and_not_dropped(text: str) -> None:
+    with pytest.raises(ConfigError, match="a document is not an object"):
+        read(text)
+
+
 def test_keys_are_texts_and_aliases_and_merges_are_written_out() -> None:
     text = "base: &base {x: 1, on: 2}\n1: a\nmore: {<<: *base, x: 3}\nsame: *base\n"
 
