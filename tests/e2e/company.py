@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +69,7 @@ class Company:
         self.stage, self._folder = stage, folder
         self.gates: dict[str, Gate] = {}
         self.of: dict[str, Stage] = {}
+        self._ends = AsyncExitStack()
 
     async def open(self, load: Load) -> None:
         """Begin to serve, before the first daemon."""
@@ -79,11 +80,11 @@ class Company:
         """Start a daemon of this name."""
         folder = self._folder / name
         folder.mkdir()
-        setpoint, gate = Setpoint(folder, SCRIPT), Gate(self.stage.plane)
-        self.gates[name] = gate
+        setpoint = Setpoint(folder, SCRIPT)
+        gate = Gate(plane=self.stage.plane, keeps_what_was_sent=True)
+        self.gates[name] = await self._ends.enter_async_context(gate.standing())
         own = replace(self.stage, scene=replace(self.stage.scene, setpoint=setpoint))
         self.of[name] = own
-        await gate.start()
         admin, namespace = self.stage.plane.admin, self.stage.namespace
         token = token_of(admin, namespace, "deployment", account=name)
         config = gate.kubeconfig(token, namespace=namespace, folder=folder)
@@ -95,8 +96,7 @@ class Company:
     async def close(self) -> None:
         for own in self.of.values():
             await own.scene.setpoint.kill()
-        for gate in self.gates.values():
-            await gate.stop()
+        await self._ends.aclose()
 
     def freeze(self, name: str) -> None:
         os.kill(self.of[name].scene.setpoint.pid, signal.SIGSTOP)

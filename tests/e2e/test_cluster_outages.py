@@ -12,9 +12,9 @@ from aiohttp import web
 from planner.core.decision import ReasonCode, StepKind
 from planner.serving.records import Outcome
 from tests.cluster.control_plane import ControlPlane, unpacked
+from tests.cluster.gate import Cut, Gate
 from tests.cluster.kubelet import Kubelet, Real
 from tests.e2e.faults import actuated, came_to, check_promises, decisions, saw
-from tests.e2e.gate import Cut, Gate
 from tests.e2e.scene import HIGH, INTERVAL_S, LOW
 from tests.e2e.servers import CLOCK
 from tests.e2e.stage import DEPLOYMENTS, Stage, playing

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from planner.core.decision import ReasonCode
+from tests.cluster.gate import Gate, Passing
 from tests.e2e.faults import check_promises, saw
-from tests.e2e.gate import Gate, Passing
 from tests.e2e.scene import HIGH, LOW
 from tests.e2e.servers import CLOCK
 from tests.e2e.stage import DEPLOYMENTS, Stage, playing

@@ -10,8 +10,8 @@ import pytest
 from planner.core.decision import ReasonCode
 from planner.serving.records import Outcome
 from tests.cluster.deployed import token_of
+from tests.cluster.gate import Gate
 from tests.e2e.faults import came_to, check_promises, saw
-from tests.e2e.gate import Gate
 from tests.e2e.pod import ACCOUNT, Pod, lay_out
 from tests.e2e.scene import HIGH, LOW
 from tests.e2e.servers import SCRIPT, until
