@@ -41,7 +41,7 @@ def spoiled(fault: Fault, deployed: Ward) -> Iterator[None]:
 def test_a_right_set_up_passes(deployed: Ward, capsys: pytest.CaptureFixture[str]) -> None:
     code, findings = check(deployed, capsys)
     if "warn" in {one["verdict"] for one in findings if one["check"] == "scraping"}:
-        # A busy machine interrupts scrapes every 0.2 s, and that is told; the examination itself took a window.
+        # A busy machine interrupts scrapes every 0.2 s, which is told; the examination itself took a window.
         code, findings = check(deployed, capsys)
 
     assert [one for one in findings if one["verdict"] in {"warn", "fail"}] == []
