@@ -12,9 +12,8 @@ from connectors.virtual.etcd_client import EtcdOptions
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubelet import Kubelet, Real
 from tests.e2e.company import Company, company
-from tests.e2e.frontend import Frontend
-from tests.e2e.scene import LOW, Scene
-from tests.e2e.servers import CLOCK, NAMESPACE, SCRIPT, Etcd, Prometheus, Setpoint
+from tests.e2e.scene import LOW, Scene, served
+from tests.e2e.servers import CLOCK, NAMESPACE, Etcd
 from tests.e2e.stage import Stage
 
 
@@ -43,17 +42,7 @@ async def scene(
     shared_dir: Path, tmp_path: Path, etcd: Etcd, program: Callable[[str, str], str]
 ) -> AsyncIterator[Scene]:
     """All of them; Prometheus and the daemon are started by the test."""
-    found = Scene(
-        shared=shared_dir,
-        frontend=Frontend(),
-        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
-        etcd=etcd,
-        setpoint=Setpoint(tmp_path, SCRIPT),
-    )
-    async with AsyncExitStack() as stack:
-        for end in (found.frontend.stop, found.prometheus.kill, found.setpoint.kill):
-            stack.push_async_callback(end)
-        await found.frontend.start()
+    async with served(shared_dir, tmp_path, program, etcd=etcd) as found:
         yield found
 
 
@@ -63,18 +52,8 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """A namespace of its own on the API server; Prometheus and the daemon are started by the test."""
     namespace = control_plane.admin.namespace("run")
-    scene = Scene(
-        shared=shared_dir,
-        frontend=Frontend(),
-        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
-        etcd=Etcd(tmp_path, program("etcd", "etcd-server")),
-        setpoint=Setpoint(tmp_path, SCRIPT),
-    )
-    async with AsyncExitStack() as stack:
-        for end in (scene.frontend.stop, scene.prometheus.kill, scene.setpoint.kill):
-            stack.push_async_callback(end)
-        await scene.frontend.start()
-        kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+    kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+    async with served(shared_dir, tmp_path, program) as scene:
         yield Stage(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
 
 

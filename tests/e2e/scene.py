@@ -1,7 +1,8 @@
 """The stack of a test in one place, and what all tests ask of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from planner.commands.plan import PlanRequest, plan_for
 from planner.core.decision import Demand
 from planner.profiling.load import load_profile
 from tests.e2e.frontend import Frontend, Load
-from tests.e2e.servers import NAMESPACE, SCRAPE_INTERVAL, Etcd, Prometheus, Setpoint, until
+from tests.e2e.servers import NAMESPACE, SCRAPE_INTERVAL, SCRIPT, Etcd, Prometheus, Setpoint, until
 
 INTERVAL_S = 1.5
 # What the daemon measures may be so far from the truth: on a busy machine scrapes come early or late.
@@ -88,6 +89,30 @@ class Scene:
         """Return the policy that the daemon makes of its settings."""
         loaded = load(flags=self.settings(**others), environment={})
         return policy_from(loaded.settings, load_profile(self.profile))
+
+
+@asynccontextmanager
+async def served(
+    shared: Path,
+    folder: Path,
+    program: Callable[[str, str], str],
+    *,
+    etcd: Etcd | None = None,
+    setpoint: Setpoint | None = None,
+) -> AsyncIterator[Scene]:
+    """Give a stack of which the frontend is started; what a test starts of the rest ends with it."""
+    found = Scene(
+        shared=shared,
+        frontend=Frontend(),
+        prometheus=Prometheus(folder, program("prometheus", "prometheus")),
+        etcd=etcd or Etcd(folder, program("etcd", "etcd-server")),
+        setpoint=setpoint or Setpoint(folder, SCRIPT),
+    )
+    async with AsyncExitStack() as stack:
+        for end in (found.frontend.stop, found.prometheus.kill, found.setpoint.kill):
+            stack.push_async_callback(end)
+        await found.frontend.start()
+        yield found
 
 
 def planned(policy: Policy, load: Load) -> tuple[int, int]:

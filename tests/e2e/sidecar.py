@@ -3,11 +3,7 @@
 The operator gives the planner its service account, which has the stock planner's rights, and its variables.
 """
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,15 +16,14 @@ import yaml
 from config.policy import Policy
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.crds import DGD, DGDR, DGDSA
-from tests.cluster.kubelet import Kubelet, Real, condition
+from tests.cluster.kubelet import Kubelet, Real
+from tests.cluster.overlay import built, kubectl, manifests
 from tests.e2e.frontend import Frontend, Load
+from tests.e2e.operator import ACCOUNT_NAME, Json, Operator
 from tests.e2e.pod import ACCOUNT, Pod, lay_out, variables_of
-from tests.e2e.scene import Scene, planned
-from tests.e2e.servers import CLOCK, SCRAPE_INTERVAL, SCRIPT, Etcd, Prometheus, until
+from tests.e2e.scene import Scene, planned, served
+from tests.e2e.servers import SCRAPE_INTERVAL, SCRIPT, until
 
-Json = dict[str, Any]
-MANIFESTS = Path(__file__).parents[2] / "deploy" / "manifests"
-KUBECTL = str(Path(sys.executable).parent / "kubectl")
 LOW, HIGH = Load(rate_rps=8.0), Load(rate_rps=40.0)
 # What another deployment on the same Prometheus carries; were it counted, the budget would be full at once.
 OTHERS = Load(rate_rps=500.0)
@@ -41,41 +36,14 @@ QUICK = {
     "SETPOINT_CORRECTION__ENABLED": "false",
     "SETPOINT_PROMETHEUS__SCRAPE_INTERVAL": SCRAPE_INTERVAL,
 }
-# The Role that Dynamo's chart (0.9.0) gives planner-serviceaccount, and nothing else.
-STOCK = [
-    {
-        "apiGroups": ["nvidia.com"],
-        "resources": ["dynamocomponentdeployments", "dynamographdeployments"],
-        "verbs": ["get", "list", "create", "update", "patch"],
-    },
-    {
-        "apiGroups": ["nvidia.com"],
-        "resources": ["dynamographdeploymentscalingadapters/scale"],
-        "verbs": ["patch"],
-    },
-    {
-        "apiGroups": ["discovery.k8s.io"],
-        "resources": ["endpointslices"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {
-        "apiGroups": ["nvidia.com"],
-        "resources": ["dynamoworkermetadatas"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
-    },
-]
-ACCOUNT_NAME = "planner-serviceaccount"
 PROFILE = "/etc/setpoint-profile"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sidecar:
-    """A graph deployment in a namespace of its own, and what plays Dynamo's operator."""
+class Sidecar(Operator):
+    """A graph deployment in a namespace of its own, and the daemon in the planner's place."""
 
     scene: Scene
-    plane: ControlPlane
-    namespace: str
-    kubelet: Kubelet
     folder: Path
     others: Frontend
 
@@ -83,20 +51,6 @@ class Sidecar:
     def pod(self) -> Pod:
         assert isinstance(self.scene.setpoint, Pod)
         return self.scene.setpoint
-
-    def path(self, plural: str, name: str = "") -> str:
-        return self.kubelet.path("nvidia.com/v1alpha1", plural, name).rstrip("/")
-
-    def graph(self) -> Json:
-        return self.plane.admin.get(self.path("dynamographdeployments", "llm"))
-
-    def services(self) -> Json:
-        found: Json = self.graph()["spec"]["services"]
-        return found
-
-    def counts(self) -> tuple[int, int]:
-        services = self.services()
-        return services["VllmPrefillWorker"]["replicas"], services["VllmDecodeWorker"]["replicas"]
 
     def policy(self) -> Policy:
         """Return the policy of the settings that the manifest has, and the overlay's."""
@@ -124,90 +78,20 @@ class Sidecar:
             for name, value in QUICK.items()
         ]
         document = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
             "namespace": self.namespace,
-            "resources": [os.path.relpath(MANIFESTS / "sidecar", overlay)],
+            "resources": [manifests(overlay, "sidecar")],
             "configMapGenerator": [{"name": "planner-profile-data", "files": list(curves)}],
             "generatorOptions": {"disableNameSuffixHash": True},
             "patches": [{"target": {"kind": "DynamoGraphDeployment"}, "patch": json.dumps([*steps, *more])}],
         }
-        (overlay / "kustomization.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        built = list(yaml.safe_load_all(kubectl("kustomize", str(overlay))))
-        chosen = [one for one in built if rights or one["kind"] not in {"Role", "RoleBinding"}]
+        items = built(overlay, document)
+        chosen = [one for one in items if rights or one["kind"] not in {"Role", "RoleBinding"}]
         kubeconfig = self.plane.kubeconfig(self.plane.token, namespace=self.namespace, folder=self.folder)
         said = kubectl(
             *(f"--kubeconfig={kubeconfig}", "apply", "--validate=false", "-f", "-"),
             text=yaml.safe_dump_all(chosen),
         )
         assert len(said.splitlines()) == (4 if rights else 2), said
-
-    # What Dynamo's operator and its chart do.
-
-    def account(self) -> None:
-        """Make the planner's service account with the stock planner's rights."""
-        admin, rbac = self.plane.admin, f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}"
-        name = {"metadata": {"name": ACCOUNT_NAME}}
-        admin.ask("POST", f"/api/v1/namespaces/{self.namespace}/serviceaccounts", dict(name))
-        admin.ask("POST", f"{rbac}/roles", {**name, "rules": STOCK})
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT_NAME}
-        subject = {"kind": "ServiceAccount", "name": ACCOUNT_NAME, "namespace": self.namespace}
-        admin.ask("POST", f"{rbac}/rolebindings", {**name, "roleRef": reference, "subjects": [subject]})
-
-    def adapt(self) -> None:
-        """Make the scaling adapter of each service that has opted in."""
-        for name, service in self.services().items():
-            if service.get("scalingAdapter", {}).get("enabled"):
-                spec = {
-                    "replicas": service["replicas"],
-                    "dgdRef": {"name": "llm", "serviceName": name},
-                }
-                item = {
-                    "apiVersion": "nvidia.com/v1alpha1",
-                    "kind": "DynamoGraphDeploymentScalingAdapter",
-                    "metadata": {"name": f"llm-{name.lower()}"},
-                    "spec": spec,
-                }
-                self.plane.admin.ask("POST", self.path("dynamographdeploymentscalingadapters"), item)
-
-    def adapters(self) -> list[Json]:
-        found: list[Json] = self.plane.admin.get(self.path("dynamographdeploymentscalingadapters"))["items"]
-        return found
-
-    def settle(self) -> None:
-        """Copy what adapters ask for, bring the pods to what the services ask for, and say so."""
-        wished = {one["spec"]["dgdRef"]["serviceName"]: one["spec"]["replicas"] for one in self.adapters()}
-        if wished:
-            changes = {name: {"replicas": count} for name, count in wished.items()}
-            path = f"{self.path('dynamographdeployments', 'llm')}?fieldManager=manager"
-            self.plane.admin.merge(path, {"spec": {"services": changes}})
-        graph = self.graph()
-        status: Json = {}
-        for name, service in graph["spec"]["services"].items():
-            labels = {
-                "nvidia.com/dynamo-graph-deployment-name": "llm",
-                "nvidia.com/dynamo-component": name,
-                "nvidia.com/dynamo-namespace": self.dynamo_namespace,
-            }
-            self.kubelet.settle(labels, service["replicas"], pod_of(service))
-            count = service["replicas"]
-            status[name] = {
-                "componentKind": "Deployment",
-                "componentName": f"llm-{name.lower()}",
-                "replicas": count,
-                "updatedReplicas": count,
-                "readyReplicas": count,
-                "availableReplicas": count,
-            }
-        ready = condition("Ready", "True", reason="all_resources_are_ready")
-        self.plane.admin.status(
-            self.path("dynamographdeployments", "llm"),
-            {"state": "successful", "services": status, "conditions": [ready]},
-        )
-
-    @property
-    def dynamo_namespace(self) -> str:
-        return f"{self.namespace}-llm"
 
     def environment(self) -> dict[str, str]:
         """Return the variables of the planner's container: the manifest's, the operator's, the kubelet's."""
@@ -307,30 +191,6 @@ class Sidecar:
         user = f"system:serviceaccount:{self.namespace}:{ACCOUNT_NAME}"
         return (one for one in self.plane.audit(user=user) if one["stage"] == "ResponseComplete")
 
-    @asynccontextmanager
-    async def operated(self) -> AsyncIterator[None]:
-        """Play the operator all the time."""
-
-        async def play() -> None:
-            while True:
-                self.settle()
-                await CLOCK.sleep(0.3)
-
-        task = asyncio.create_task(play())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
-
-
-def kubectl(*arguments: str, text: str = "") -> str:
-    done = subprocess.run([KUBECTL, *arguments], input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
 
 def curves_of(profile: Path) -> dict[str, str]:
     """Return measured curves as Dynamo's profiler leaves them in its ConfigMap."""
@@ -345,17 +205,6 @@ def plain(values: "np.ndarray[Any, Any]") -> object:
     return values.tolist() if values.size > 1 else values.item()
 
 
-def pod_of(service: Json) -> Json:
-    """Return the pod that the operator makes of a service, as far as it matters here."""
-    gpus = service.get("resources", {}).get("limits", {}).get("gpu")
-    main = {**service["extraPodSpec"]["mainContainer"], "name": "main"}
-    if gpus:
-        main["resources"] = {"limits": {"nvidia.com/gpu": gpus}}
-    grace_s = service["extraPodSpec"].get("terminationGracePeriodSeconds", 60)
-    kept = {key: main[key] for key in ("name", "image", "command", "args", "resources") if key in main}
-    return {"containers": [kept], "terminationGracePeriodSeconds": grace_s}
-
-
 @asynccontextmanager
 async def staged(
     plane: ControlPlane, shared: Path, folder: Path, program: Callable[[str, str], str]
@@ -365,19 +214,10 @@ async def staged(
         plane.admin.crd(definition)
     namespace = plane.admin.namespace("side")
     mounts = {ACCOUNT: folder / "account", PROFILE: folder / "profile"}
-    scene = Scene(
-        shared=shared,
-        frontend=Frontend(),
-        prometheus=Prometheus(folder, program("prometheus", "prometheus")),
-        etcd=Etcd(folder, program("etcd", "etcd-server")),
-        setpoint=Pod(folder, SCRIPT, mounts),
-    )
     kubelet = Kubelet(cluster=Real(plane.admin), namespace=namespace)
-    others = Frontend()
-    async with AsyncExitStack() as stack:
-        for end in (scene.frontend.stop, others.stop, scene.prometheus.kill, scene.setpoint.kill):
-            stack.push_async_callback(end)
-        await scene.frontend.start()
+    others, pod = Frontend(), Pod(folder, SCRIPT, mounts)
+    async with served(shared, folder, program, setpoint=pod) as scene, AsyncExitStack() as stack:
+        stack.push_async_callback(others.stop)
         await others.start()
         yield Sidecar(
             scene=scene,

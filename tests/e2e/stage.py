@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from connectors.kubernetes.api import Json
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubelet import Kubelet
+from tests.cluster.overlay import kubectl
 from tests.e2e.frontend import Load
 from tests.e2e.scene import Scene, planned
 from tests.e2e.servers import CLOCK, until
@@ -54,6 +56,11 @@ class Stage:
             return counts() == wanted
 
         await until(is_so, f"{wanted} on the cluster; {self.scene.setpoint.log[-3000:]}")
+
+    def kubectl(self, *arguments: str, folder: Path) -> str:
+        """Do something as the administrator does; return what kubectl says."""
+        config = self.plane.kubeconfig(self.plane.token, namespace=self.namespace, folder=folder)
+        return kubectl(f"--kubeconfig={config}", *arguments, folder=folder)
 
     def deployments(self) -> tuple[int, int]:
         prefill, decode = (

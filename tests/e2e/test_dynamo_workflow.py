@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.crds import DGD, DGDR, DGDSA
 from tests.cluster.deployed import token_of
 from tests.cluster.kubelet import Kubelet, Real, pod_spec
-from tests.e2e.frontend import Frontend, Load
-from tests.e2e.scene import HIGH, LOW, Scene, planned
-from tests.e2e.servers import CLOCK, NAMESPACE, SCRAPE_INTERVAL, SCRIPT, Etcd, Prometheus, Setpoint, until
+from tests.e2e.frontend import Load
+from tests.e2e.scene import HIGH, LOW, Scene, planned, served
+from tests.e2e.servers import CLOCK, NAMESPACE, SCRAPE_INTERVAL, SCRIPT, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 Json = dict[str, Any]
@@ -222,21 +221,13 @@ async def guide(
     for definition in (DGD, DGDSA, DGDR):
         control_plane.admin.crd(definition)
     namespace = control_plane.admin.namespace("guide")
-    scene = Scene(
-        shared=shared_dir,
-        frontend=Frontend(),
-        prometheus=Prometheus(tmp_path, program("prometheus", "prometheus")),
-        etcd=Etcd(tmp_path, program("etcd", "etcd-server")),
-        setpoint=Setpoint(tmp_path, SCRIPT),
-    )
-    async with AsyncExitStack() as stack:
-        for end in (scene.frontend.stop, scene.prometheus.kill, scene.setpoint.kill):
-            stack.push_async_callback(end)
-        await scene.frontend.start()
-        kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+    kubelet = Kubelet(cluster=Real(control_plane.admin), namespace=namespace)
+    async with served(shared_dir, tmp_path, program) as scene:
         playing = asyncio.create_task(_play(control_plane, kubelet))
-        stack.callback(playing.cancel)
-        yield Guide(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
+        try:
+            yield Guide(scene=scene, plane=control_plane, namespace=namespace, kubelet=kubelet)
+        finally:
+            playing.cancel()
 
 
 async def _play(plane: ControlPlane, kubelet: Kubelet) -> None:

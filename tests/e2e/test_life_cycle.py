@@ -1,18 +1,16 @@
 """Setpoint comes to a fleet that is there, and goes: the audit log tells what it wrote meanwhile."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from connectors.base import Unknown
 from planner.core.decision import StepKind
 from planner.serving.records import Actuated
 from tests.cluster.deployed import MANIFESTS
+from tests.cluster.overlay import write
 from tests.e2e.company import Company
 from tests.e2e.frontend import Load
 from tests.e2e.scene import HIGH, INTERVAL_S, LOW
@@ -20,7 +18,6 @@ from tests.e2e.servers import until
 from tests.e2e.stage import DEPLOYMENTS, Stage, playing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
-KUBECTL = str(Path(sys.executable).parent / "kubectl")
 OWN = {
     "create leases",
     "update leases",
@@ -29,20 +26,6 @@ OWN = {
     "create events",
     "patch events",
 }
-
-
-def kubectl(stage: Stage, *arguments: str, folder: Path) -> str:
-    """Do something as the administrator does; return what it says."""
-    config = stage.plane.kubeconfig(stage.plane.token, namespace=stage.namespace, folder=folder)
-    done = subprocess.run(
-        [KUBECTL, f"--kubeconfig={config}", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def overlay(folder: Path) -> None:
@@ -54,16 +37,13 @@ def overlay(folder: Path) -> None:
         "configMapGenerator": [{"name": "setpoint-settings", "literals": ["setpoint.yaml="]}],
         "generatorOptions": {"disableNameSuffixHash": True},
     }
-    text = yaml.safe_dump(
-        {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"} | document
-    )
-    (folder / "kustomization.yaml").write_text(text, encoding="utf-8")
+    write(folder, document)
 
 
 def left(stage: Stage, folder: Path) -> set[str]:
     """Return what there is of Setpoint's in the namespace."""
     kinds = "all,configmaps,leases,serviceaccounts,roles,rolebindings,secrets"
-    names = kubectl(stage, "get", kinds, "-o", "name", folder=folder).split()
+    names = stage.kubectl("get", kinds, "-o", "name", folder=folder).split()
     return {name for name in names if name.rpartition("/")[2].startswith("setpoint")}
 
 
@@ -72,7 +52,7 @@ async def test_a_fleet_that_fits_is_adopted_taken_over_and_left_behind_as_it_is(
 ) -> None:
     stage, folder = crew.stage, tmp_path_factory.mktemp("overlay")
     overlay(folder)
-    kubectl(stage, "apply", "--validate=false", "-k", ".", folder=folder)
+    stage.kubectl("apply", "--validate=false", "-k", ".", folder=folder)
     await crew.start("one")
     await crew.leads("one")
     await crew.start("two")
@@ -82,7 +62,7 @@ async def test_a_fleet_that_fits_is_adopted_taken_over_and_left_behind_as_it_is(
     await crew.of["two"].scene.setpoint.ticks(2)
 
     assert await crew.of["two"].scene.setpoint.terminate() == 0
-    kubectl(stage, "delete", "-k", ".", folder=folder)
+    stage.kubectl("delete", "-k", ".", folder=folder)
 
     asked = {f"{entry.verb} {entry.what.partition('/')[0]}" for entry in crew.audit()}
     lease = stage.plane.admin.get(

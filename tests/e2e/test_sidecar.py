@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.control_plane import ControlPlane
+from tests.e2e.operator import Json
 from tests.e2e.scene import planned
-from tests.e2e.sidecar import HIGH, LOW, Json, Sidecar, staged
+from tests.e2e.sidecar import HIGH, LOW, Sidecar, staged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -45,6 +46,8 @@ async def test_with_the_rights_of_deploy_it_scales_and_lacks_nothing(sidecar: Si
     assert sidecar.lacks() == set()
     (way,) = sidecar.said("Kubernetes")
     assert (way["how"], way["namespace"]) == ("the service account of the pod", sidecar.namespace)
+    (model,) = sidecar.said("Detected model name from deployment")
+    assert model["event"].endswith(": meta-llama/Llama-3.1-8B-Instruct")
     assert ("dynamographdeployments", "", 200) in sidecar.writes()
     events = sidecar.plane.admin.get(f"/api/v1/namespaces/{sidecar.namespace}/events")["items"]
     assert {"Scaled", "LeaderElected"} <= {event["reason"] for event in events}

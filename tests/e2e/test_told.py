@@ -10,7 +10,6 @@ from tests.e2e.company import Company
 from tests.e2e.scene import HIGH
 from tests.e2e.servers import SCRIPT, until
 from tests.e2e.stage import Stage, playing
-from tests.e2e.test_life_cycle import kubectl
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 _PAUSED = "paused by the annotation setpoint.dev/paused: load test by Ada"
@@ -40,7 +39,7 @@ async def test_changes_holds_and_leaders_are_told_once_and_the_last_decision_is_
         forbid(stage, "two")  # as when all of Setpoint is deleted at once
         ended = await crew.of["two"].scene.setpoint.terminate()
 
-    seen = kubectl(stage, "describe", "deployment", "decode", folder=tmp_path)
+    seen = stage.kubectl("describe", "deployment", "decode", folder=tmp_path)
     kept = stage.plane.admin.get(f"/api/v1/namespaces/{stage.namespace}/configmaps/setpoint-decode")
     assert [(event["count"], event["type"]) for event in held] == [(1, "Normal")]
     assert all(word in seen for word in ("Scaled", "Holding", "HoldEnded", "LeaderElected"))

@@ -16,19 +16,18 @@ from connectors.kubernetes.api import Api
 from connectors.kubernetes.client import KubeClient
 from connectors.kubernetes.discovery import resolve
 from connectors.kubernetes.options import ApiOptions
-from connectors.kubernetes.roles import role_rules
-from connectors.kubernetes.target import Reference, Rule, Target
+from connectors.kubernetes.target import Reference, Target
 from connectors.testing.recording import Recording
 from connectors.testing.target import TargetConformance, TargetHarness, fetched, sent
 from tests.cluster import crds
 from tests.cluster.arranging import defined, put
 from tests.cluster.control_plane import Administrator, ControlPlane
 from tests.cluster.examples import EXAMPLES, Example
+from tests.cluster.grants import token_with
 
 IDS = [example.name for example in EXAMPLES]
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "writing-a-target.md"
 BLOCK = re.compile(r"^```python\n# (\w+)\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 
 async def build(reference: Reference, api: Api) -> Target:
@@ -85,7 +84,7 @@ async def test_every_target_is_scaled_with_only_the_rights_that_it_asks_for(
     namespace = arrange(admin, example)
     async with client(control_plane, control_plane.token, namespace) as api:
         rules = (await build(example.reference(namespace), api)).rules()
-    token = grant(admin, namespace, rules)
+    token = token_with(admin, namespace, "daemon", rules)
 
     async with client(control_plane, token, namespace) as api:
         target = await build(example.reference(namespace), api)
@@ -109,7 +108,7 @@ async def test_the_actuator_scales_every_target_with_one_request_for_each_decisi
     namespace = arrange(admin, example)
     async with client(control_plane, control_plane.token, namespace) as api:
         rules = (await build(example.reference(namespace), api)).rules()
-    token = grant(admin, namespace, rules)
+    token = token_with(admin, namespace, "daemon", rules)
 
     seen = []
     async with client(control_plane, token, namespace) as api:
@@ -150,17 +149,3 @@ def patches(plane: ControlPlane, namespace: str) -> list[str]:
         entry["requestURI"]
         for entry in plane.audit(verbs=("patch",), user=f"system:serviceaccount:{namespace}:daemon")
     ]
-
-
-def grant(admin: Administrator, namespace: str, rules: tuple[Rule, ...]) -> str:
-    """Give a service account exactly these rights, and return its token."""
-    admin.ask("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "daemon"}})
-    role = {"metadata": {"name": "daemon"}, "rules": role_rules(rules)}
-    admin.ask("POST", f"{RBAC}/{namespace}/roles", role)
-    binding = {
-        "metadata": {"name": "daemon"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "daemon"},
-        "subjects": [{"kind": "ServiceAccount", "name": "daemon", "namespace": namespace}],
-    }
-    admin.ask("POST", f"{RBAC}/{namespace}/rolebindings", binding)
-    return admin.token_for(namespace, "daemon")

@@ -18,6 +18,7 @@ from connectors.kubernetes.target import Objects, Target
 from connectors.testing.target import fetched, sent
 from tests.cluster import crds
 from tests.cluster.control_plane import Administrator, ControlPlane
+from tests.cluster.grants import STOCK, token_by_role
 from tests.cluster.objects import (
     alpha_worker,
     beta_component,
@@ -31,7 +32,6 @@ from tests.cluster.objects import (
 Json = dict[str, Any]
 GRAPHS = "dynamographdeployments"
 ADAPTERS = "dynamographdeploymentscalingadapters"
-RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
 
 @pytest.fixture
@@ -197,13 +197,7 @@ async def test_dynamos_own_service_account_suffices(control_plane: ControlPlane,
     admin = control_plane.admin
     put(admin, namespace, GRAPHS, opted_in("v1beta1"))
     adapter = put(admin, namespace, ADAPTERS, dgdsa("vllm-disagg", "decode", replicas=2))
-    admin.ask(
-        "POST",
-        f"/api/v1/namespaces/{namespace}/serviceaccounts",
-        {"metadata": {"name": "planner-serviceaccount"}},
-    )
-    allow(admin, namespace, "planner-serviceaccount")
-    token = admin.token_for(namespace, "planner-serviceaccount")
+    token = token_by_role(admin, namespace, "planner-serviceaccount", STOCK)
 
     async with client(control_plane, token, namespace) as planner:
         target = await target_of(planner, namespace, "dgd/vllm-disagg")
@@ -216,22 +210,6 @@ async def test_dynamos_own_service_account_suffices(control_plane: ControlPlane,
     assert caught.value.is_forbidden
     assert admin.get(adapter)["spec"]["replicas"] == 5
     assert target.view(objects).desired == 2
-
-
-def allow(admin: Administrator, namespace: str, account: str) -> None:
-    """Grant what the chart of Dynamo grants its planner."""
-    group = ["nvidia.com"]
-    rules = [
-        {"apiGroups": group, "resources": [GRAPHS], "verbs": ["get", "list", "create", "update", "patch"]},
-        {"apiGroups": group, "resources": [f"{ADAPTERS}/scale"], "verbs": ["patch"]},
-    ]
-    admin.ask("POST", f"{RBAC}/{namespace}/roles", {"metadata": {"name": account}, "rules": rules})
-    binding = {
-        "metadata": {"name": account},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
-    }
-    admin.ask("POST", f"{RBAC}/{namespace}/rolebindings", binding)
 
 
 async def test_replicas_that_are_unset_end_the_start_in_what_to_do(

@@ -19,6 +19,7 @@ from connectors.kubernetes.reference import parse_reference
 from connectors.testing import ActuatorConformance, ActuatorHarness
 from tests.cluster.control_plane import ControlPlane, unpacked
 from tests.cluster.crds import DGD, DGDSA
+from tests.cluster.grants import token_by_role
 from tests.cluster.kubelet import Kubelet, Real
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -190,23 +191,12 @@ async def test_a_second_writer_wins_and_is_named(control_plane: ControlPlane) ->
 
 async def test_a_daemon_that_may_only_read_says_which_right_is_missing(control_plane: ControlPlane) -> None:
     async with deployments(control_plane) as scene:
-        admin, rbac = control_plane.admin, "/apis/rbac.authorization.k8s.io/v1"
-        where = f"{rbac}/namespaces/{scene.namespace}"
-        admin.ask(
-            "POST", f"/api/v1/namespaces/{scene.namespace}/serviceaccounts", {"metadata": {"name": "s"}}
-        )
         rules = [
             {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
             {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get"]},
         ]
-        admin.ask("POST", f"{where}/roles", {"metadata": {"name": "s"}, "rules": rules})
-        binding = {
-            "metadata": {"name": "s"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "s"},
-            "subjects": [{"kind": "ServiceAccount", "name": "s", "namespace": scene.namespace}],
-        }
-        admin.ask("POST", f"{where}/rolebindings", binding)
-        poor = scene.actuator_of(DEPLOYMENTS, token=admin.token_for(scene.namespace, "s"))
+        token = token_by_role(control_plane.admin, scene.namespace, "s", rules)
+        poor = scene.actuator_of(DEPLOYMENTS, token=token)
 
         fleet = await poor.read()
         with pytest.raises(Refused, match="patch deployments/scale named decode"):
