@@ -114,7 +114,7 @@ async def test_what_is_not_there_and_what_is_there_already(client: KubeClient, n
     with pytest.raises(ApiError) as missing:
         await client.get(f"{_deployments(namespace)}/b")
     with pytest.raises(ApiError) as no_kind:
-        await client.get(f"/apis/ray.io/v1/namespaces/{namespace}/rayclusters")
+        await client.get(f"/apis/nobody.example/v1/namespaces/{namespace}/engines")
     with pytest.raises(ApiError) as twice:
         await client.post(_deployments(namespace), _deployment("a"))
 
