@@ -7,7 +7,7 @@ from planner.doctor.findings import Sign, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
 from planner.doctor.pools import Pool, examined_pools
 
-_TODO = (
+_REMEDY = (
     "remove the other one, or leave this target to it; two that scale the same undo each other"
     " (kubernetes.allow_rivals=true lets Setpoint go ahead)"
 )
@@ -40,4 +40,4 @@ def _judge(pool: Pool, rivals: tuple[str, ...], *, is_allowed: bool) -> Sign:
     if not rivals:
         return ok("nobody else scales it", about=pool.name)
     say = warn if is_allowed else fail
-    return say(f"somebody else scales {pool.words}: {listed(rivals)}", todo=_TODO, about=pool.name)
+    return say(f"somebody else scales {pool.words}: {listed(rivals)}", todo=_REMEDY, about=pool.name)

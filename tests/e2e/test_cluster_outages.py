@@ -144,7 +144,7 @@ async def test_an_api_server_that_hangs_delays_no_tick_and_gets_no_pile_of_reque
 
     assert kept == (3, 4)
     took_s = [step.duration_s for step in own.scene.setpoint.steps() if step.kind is StepKind.TICK]
-    assert max(took_s) < 1.5 * INTERVAL_S  # the deadline is 0.8 of it; the rest is a busy machine
+    assert max(took_s) < INTERVAL_S
     assert gate.most_open <= 8, gate.most_open
     assert len(asked) / hung_s < 5.0, [(one.method, one.path) for one in asked]
     check_promises(own)
