@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.kubernetes.api import FIELD_MANAGER, Json, Resource
+from connectors.kubernetes.api import FIELD_MANAGER, Json
+from connectors.kubernetes.builtin import CONFIG_MAPS, EVENTS
 from connectors.kubernetes.target import ObjectKey
 
-EVENTS = Resource(group="", version="v1", plural="events", kind="Event")
-CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 REPORTER = "setpoint"
 # What the API server takes of a message, and of the name of who reports.
 _MESSAGE_BYTES = 1024

@@ -30,9 +30,9 @@ from config.clock import Clock, within
 from config.errors import ConfigError, SetpointError
 from config.kubernetes import Election
 from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.builtin import LEASES
 from connectors.kubernetes.lease_options import LeaseNews, LeaseOptions, Listener, identity_of
 from connectors.kubernetes.lease_record import (
-    LEASES,
     LeaseRecord,
     claimed,
     record_of,

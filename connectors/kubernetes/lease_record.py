@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from connectors.kubernetes.api import Json, Resource
+from connectors.kubernetes.api import Json
+from connectors.kubernetes.builtin import LEASES
 from connectors.kubernetes.paths import member
 
-LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease")
 # What client-go leaves in a Lease that it gives up: a whole second is the least that the field takes.
 _RELEASED_S = 1
 

@@ -13,6 +13,7 @@ from connectors.base import HoldKind, PoolState
 from connectors.kubernetes.api import ApiError, Json
 from connectors.kubernetes.authors import Changes
 from connectors.kubernetes.basis import Basis
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.cache import Cache
 from connectors.kubernetes.engines import (
     Findings,
@@ -30,8 +31,6 @@ from connectors.kubernetes.rivalry import Rivalry
 from connectors.kubernetes.scheduling import PodGroups
 from connectors.kubernetes.settle import Settling
 from connectors.kubernetes.target import ObjectKey, Target, TargetView
-
-_PODS = "/api/v1/namespaces/{namespace}/pods"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +187,7 @@ class Pool:
         parent, view = look.target.parent, look.view
         if not view.pod_selector:
             return said_by(view, name=str(parent))
-        path = _PODS.format(namespace=parent.namespace)
-        listing = Listing(path=path, selector=view.pod_selector, kept=bare)
+        listing = Listing(path=PODS.path(parent.namespace), selector=view.pod_selector, kept=bare)
         try:
             pods = own_pods(await self._around.cache.listed(listing), view)
         except ApiError as error:

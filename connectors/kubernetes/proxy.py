@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import httpx
 
 from config.services import parse_service
-from connectors.kubernetes.api import ApiError, Resource
+from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.builtin import SERVICES
 from connectors.kubernetes.calls import Passage
 from connectors.kubernetes.client import KubeClient
 
-_SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 _NOT_SENT = frozenset(
     {
         "authorization",
@@ -79,7 +79,7 @@ class ServiceTransport(httpx.AsyncBaseTransport):
     def _root(self) -> str:
         scheme = "https:" if self._service.is_tls else ""
         name = f"{scheme}{self._service.name}:{self._service.port}"
-        return f"{_SERVICES.path(self._service.namespace)}/{name}/proxy"
+        return f"{SERVICES.path(self._service.namespace)}/{name}/proxy"
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.builtin import OTHERS_ACCESS, OWN_ACCESS, OWN_RULES
 from connectors.kubernetes.paths import member
 from connectors.kubernetes.roles import Excess, covers, merged, missing_yaml, role_rules, role_yaml, unneeded
 from connectors.kubernetes.target import Rule
@@ -32,7 +33,6 @@ __all__ = [
     "unneeded",
 ]
 
-_REVIEWS = "/apis/authorization.k8s.io/v1"
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
@@ -166,20 +166,22 @@ async def may(api: Api, rule: Rule, namespace: str | None, *, subject: str = "")
         namespace: Where; None is the whole cluster.
         subject: Whose rights, such as `system:serviceaccount:NAMESPACE:NAME`; empty is our own.
     """
-    is_own = not subject
-    kind = "SelfSubjectAccessReview" if is_own else "SubjectAccessReview"
+    review = OTHERS_ACCESS if subject else OWN_ACCESS
     try:
         for attributes in _attributes(rule, namespace):
             spec: dict[str, Any] = {"resourceAttributes": attributes}
-            if not is_own:
+            if subject:
                 spec |= {"user": subject, "groups": _groups_of(subject)}
-            body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
-            answer = await api.post(f"{_REVIEWS}/{kind.lower()}s", body)
+            answer = await api.post(review.path(None), {**_head(review), "spec": spec})
             if not member(answer, "status").get("allowed", False):
                 return False
     except ApiError:
         return None
     return True
+
+
+def _head(review: Resource) -> dict[str, Any]:
+    return {"apiVersion": review.api_version, "kind": review.kind}
 
 
 def _attributes(rule: Rule, namespace: str | None) -> Iterable[dict[str, str]]:
@@ -203,13 +205,9 @@ def _groups_of(subject: str) -> list[str]:
 
 async def own_rules(api: Api, namespace: str) -> tuple[Json, ...] | None:
     """Return all rules that we have in a namespace, by one request; None if the server does not know all."""
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectRulesReview",
-        "spec": {"namespace": namespace},
-    }
+    body = {**_head(OWN_RULES), "spec": {"namespace": namespace}}
     try:
-        status = member(await api.post(f"{_REVIEWS}/selfsubjectrulesreviews", body), "status")
+        status = member(await api.post(OWN_RULES.path(None), body), "status")
     except ApiError:
         return None
     rules = status.get("resourceRules")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Patch
-from connectors.kubernetes.event import CONFIG_MAPS, EVENTS, Happening, config_map, event, once_more
+from connectors.kubernetes.builtin import CONFIG_MAPS, EVENTS
+from connectors.kubernetes.event import Happening, config_map, event, once_more
 from connectors.kubernetes.paths import text
 from connectors.kubernetes.target import ObjectKey
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from connectors.kubernetes.api import Json
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.meta import name_of, text
 from planner.doctor.findings import Grid, Sign, Verdict, counted, fail, listed, ok, skip, warn, worst
 from planner.doctor.nodes import PRESENT, GpuNode, GpuNodes, gpu_nodes
@@ -94,7 +95,7 @@ def _row(node: GpuNode) -> tuple[str, ...]:
 async def check_gpu_operator(patient: Patient) -> Sign:
     """Look for the pods of NVIDIA's GPU operator."""
     found = await gpu_nodes(patient.records)
-    pods = await patient.records.listed("/api/v1/pods", _OPERATOR)
+    pods = await patient.records.listed(PODS.path(None), _OPERATOR)
     return judge_gpu_operator(pods, found)
 
 

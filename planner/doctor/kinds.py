@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.api import ApiError, Resource
 from connectors.kubernetes.meta import items, text
 from planner.doctor.findings import Grid, Sign, fail, listed, ok, warn
 from planner.doctor.patient import Patient
@@ -29,6 +29,12 @@ class Served:
     def is_there(self) -> bool:
         """Tell whether its first kind is served, which is what the rest hangs on."""
         return self.piece.plurals[0] in self.versions
+
+    def path(self, plural: str, namespace: str | None = None) -> str:
+        """Return where the objects of a kind are, in the version that is preferred."""
+        version = self.versions[plural][0]
+        kind = Resource(group=self.piece.group, version=version, plural=plural, kind="")
+        return kind.path(namespace)
 
 
 async def served_kinds(records: Records) -> tuple[Served, ...]:

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from config.errors import ObservationError
 from config.settings import SourceKind
 from connectors.kubernetes.api import ApiError, Json
+from connectors.kubernetes.builtin import NAMESPACES, PODS, SERVICES
 from connectors.kubernetes.meta import name_of
 from connectors.prometheus.inquiries import Inquiries
 from planner.doctor.findings import Sign, fail, ok, skip, warn
-from planner.doctor.kinds import served_kinds
+from planner.doctor.kinds import Served, served_kinds
 from planner.doctor.monitors import (
     POD,
     SERVICE,
@@ -102,22 +103,20 @@ async def _scene(patient: Patient) -> Scene | None:
     served = next(one for one in await served_kinds(records) if one.piece.name == MONITORING.name)
     if not served.is_there:
         return None
-    root = f"/apis/{MONITORING.group}/{served.versions[MONITORING.plurals[0]][0]}"
     monitors = [
         Monitor(kind=kind, item=item)
         for kind, plural in _PLURALS.items()
         if plural in served.versions
-        for item in await _widely(records, root, namespace, plural)
+        for item in await _widely(records, served, namespace, plural)
     ]
-    inside = f"/api/v1/namespaces/{namespace}"
-    pods = await records.listed(f"{inside}/pods")
+    pods = await records.listed(PODS.path(namespace))
     return Scene(
         namespace=namespace,
         pods=serving(pods, of_dynamo=patient.uses_dynamo),
-        services=await records.listed(f"{inside}/services"),
+        services=await records.listed(SERVICES.path(namespace)),
         monitors=tuple(monitors),
-        prometheuses=await records.listed(f"{root}/prometheuses"),
-        namespaces={name_of(one): labels_of(one) for one in await records.listed("/api/v1/namespaces")},
+        prometheuses=await records.listed(served.path(MONITORING.plurals[0])),
+        namespaces={name_of(one): labels_of(one) for one in await records.listed(NAMESPACES.path(None))},
     )
 
 
@@ -134,11 +133,11 @@ def serving(pods: Iterable[Json], *, of_dynamo: bool) -> tuple[Json, ...]:
     return frontends or (() if of_dynamo else others)
 
 
-async def _widely(records: Records, root: str, namespace: str, plural: str) -> tuple[Json, ...]:
+async def _widely(records: Records, served: Served, namespace: str, plural: str) -> tuple[Json, ...]:
     """Return the objects of all namespaces, or of ours where the others may not be read."""
     try:
-        return await records.listed(f"{root}/{plural}")
+        return await records.listed(served.path(plural))
     except ApiError as error:
         if not error.is_forbidden:
             raise
-    return await records.listed(f"{root}/namespaces/{namespace}/{plural}")
+    return await records.listed(served.path(plural, namespace))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from connectors.kubernetes.api import ApiError, Json
+from connectors.kubernetes.builtin import NODES, PODS
 from connectors.kubernetes.gpus import gpus_of_pod
 from connectors.kubernetes.meta import condition_of, member, name_of, text
 from planner.doctor.records import Records, labels_of, unread
@@ -101,9 +102,9 @@ async def gpu_nodes(records: Records) -> GpuNodes:
 
 
 async def _read(records: Records) -> GpuNodes:
-    nodes = await records.listed("/api/v1/nodes")
+    nodes = await records.listed(NODES.path(None))
     try:
-        pods = await records.kept("/api/v1/pods", _UNENDED, keep=_asks)
+        pods = await records.kept(PODS.path(None), _UNENDED, keep=_asks)
     except ApiError as error:
         return found_in(nodes, None, doubt=unread(error, "the pods of all namespaces"))
     return found_in(nodes, pods)

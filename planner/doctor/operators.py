@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from connectors.kubernetes.api import Json
+from connectors.kubernetes.builtin import DEPLOYMENTS
 from connectors.kubernetes.meta import items, member, name_of, number, text
 from planner.doctor.findings import Grid, Sign, Verdict, listed, ok, skip
 from planner.doctor.kinds import Served, served_kinds
@@ -39,7 +40,7 @@ class Program:
 async def check_operators(patient: Patient) -> Sign:
     """Look for the operators of the kinds that are served."""
     served = await served_kinds(patient.records)
-    programs = await patient.records.kept("/apis/apps/v1/deployments", keep=program_of)
+    programs = await patient.records.kept(DEPLOYMENTS.path(None), keep=program_of)
     needed = {piece.name for piece in PIECES if is_needed(piece, patient) or is_expected(piece, patient)}
     return judge_operators(programs, served, needed=needed)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.kubernetes.api import ApiError, Json, Resource
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.discovery import discover, resolve
 from connectors.kubernetes.engines import own_pods
 from connectors.kubernetes.reference import named
@@ -118,7 +119,7 @@ async def _read(patient: Patient, reference: Reference, target: Target) -> Pool:
 async def _pods(patient: Patient, namespace: str, view: TargetView) -> tuple[Json, ...] | None:
     if not view.pod_selector:
         return None
-    path, query = f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": view.pod_selector}
+    path, query = PODS.path(namespace), {"labelSelector": view.pod_selector}
     try:
         return own_pods(await patient.records.listed(path, query), view)
     except ApiError:

@@ -8,6 +8,7 @@ which the scheduler's chart does not make.
 from collections.abc import Iterable
 
 from connectors.kubernetes.api import Json
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.meta import name_of, text
 from planner.doctor.findings import Grid, Sign, fail, listed, ok, skip, warn
 from planner.doctor.kinds import served_kinds
@@ -26,9 +27,8 @@ async def check_queues(patient: Patient) -> Sign:
     kai = served[KAI.name]
     if not kai.is_there:
         return skip("the KAI scheduler is not installed; pods do not wait in its queues")
-    path = f"/apis/{KAI.group}/{kai.versions[KAI.plurals[0]][0]}/queues"
-    queues = await patient.records.listed(path)
-    pods = await patient.records.listed(f"/api/v1/namespaces/{patient.namespace}/pods")
+    queues = await patient.records.listed(kai.path(KAI.plurals[0]))
+    pods = await patient.records.listed(PODS.path(patient.namespace))
     wanted = {queue for pod in pods if (queue := labels_of(pod).get(LABEL, ""))}
     return judge_queues(queues, wanted, of_dynamo=patient.uses_dynamo and served[GROVE.name].is_there)
 

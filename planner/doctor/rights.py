@@ -10,6 +10,7 @@ from config.errors import ObservationError
 from config.kubernetes import Election
 from config.settings import Settings
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.builtin import CLUSTER_ROLE_BINDINGS, OTHERS_ACCESS, ROLE_BINDINGS, ROLES
 from connectors.kubernetes.meta import items, text
 from connectors.kubernetes.rights import (
     WITHOUT,
@@ -28,8 +29,6 @@ from planner.doctor.findings import Sign, Signs, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
 from planner.doctor.pools import Pool, examined_pools
 
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _SHOWN = 12
 
 
@@ -237,10 +236,10 @@ async def _granted(patient: Patient) -> dict[str, tuple[Json, ...]]:
     """Return the rules of each Role and ClusterRole that is bound to the account."""
     bindings = [
         (binding, patient.namespace)
-        for binding in await patient.records.listed(f"{_RBAC}/namespaces/{patient.namespace}/rolebindings")
+        for binding in await patient.records.listed(ROLE_BINDINGS.path(patient.namespace))
     ]
     try:
-        bindings += [(one, "") for one in await patient.records.listed(f"{_RBAC}/clusterrolebindings")]
+        bindings += [(one, "") for one in await patient.records.listed(CLUSTER_ROLE_BINDINGS.path(None))]
     except ApiError as error:
         if not error.is_forbidden:
             raise
@@ -248,9 +247,8 @@ async def _granted(patient: Patient) -> dict[str, tuple[Json, ...]]:
     for binding, namespace in bindings:
         if _is_bound(binding, patient.account):
             kind, name = text(binding, "roleRef", "kind"), text(binding, "roleRef", "name")
-            where = namespace if kind == "Role" else ""
-            scope = f"/namespaces/{where}" if where else ""
-            role = await patient.records.maybe(f"{_RBAC}{scope}/{kind.lower()}s/{name}")
+            where = namespace if kind == "Role" else None
+            role = await patient.records.maybe(ROLES[kind].path(where, name)) if kind in ROLES else None
             found[f"{kind} {name}"] = tuple(items(role or {}, "rules"))
     return found
 
@@ -269,9 +267,9 @@ async def _may_ask(api: Api, namespace: str) -> bool:
     """Tell whether we may ask for the rights of others."""
     attributes = {"namespace": namespace, "verb": "get", "resource": "pods"}
     spec = {"user": "system:anonymous", "resourceAttributes": attributes}
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    body = {"apiVersion": OTHERS_ACCESS.api_version, "kind": OTHERS_ACCESS.kind, "spec": spec}
     try:
-        await api.post(_REVIEWS, body)
+        await api.post(OTHERS_ACCESS.path(None), body)
     except ApiError as error:
         if error.is_forbidden:
             return False

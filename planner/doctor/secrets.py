@@ -1,6 +1,7 @@
 """Do the secrets exist that the pods name? Only whether they do; their contents are not looked at."""
 
 from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.builtin import SECRETS
 from planner.doctor.findings import Sign, counted, fail, listed, ok, skip, warn
 from planner.doctor.patient import Patient
 from planner.doctor.pools import examined_pools
@@ -33,7 +34,7 @@ async def check_secrets(patient: Patient) -> Sign:
 async def _exists(records: Records, namespace: str, name: str) -> bool | None:
     """Tell whether a secret exists; None if that may not be asked."""
     try:
-        await records.api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        await records.api.get(SECRETS.path(namespace, name))
     except ApiError as error:
         if error.is_missing:
             return False

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from connectors.kubernetes.api import Json
+from connectors.kubernetes.builtin import STORAGE_CLASSES
 from connectors.kubernetes.meta import name_of
 from planner.doctor.findings import Sign, fail, listed, ok, warn
 from planner.doctor.patient import Patient
@@ -14,7 +15,7 @@ _MARKS = (_DEFAULT, "storageclass.beta.kubernetes.io/is-default-class")
 
 async def check_storage(patient: Patient) -> Sign:
     """Look for the default among the storage classes."""
-    classes = await patient.records.listed("/apis/storage.k8s.io/v1/storageclasses")
+    classes = await patient.records.listed(STORAGE_CLASSES.path(None))
     return judge_storage(classes, is_needed=patient.uses_dynamo)
 
 

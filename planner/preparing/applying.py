@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from config.errors import ActuationError, Conflict, Refused
 from connectors.kubernetes.api import Api, ApiError, Json, Patch, Resource
+from connectors.kubernetes.builtin import CONFIG_MAPS
 from connectors.kubernetes.meta import version_of
 from planner.preparing.graph import is_graph, name_of, namespace_of, parts_of
 from planner.preparing.notebook import Notebook
@@ -23,7 +24,6 @@ MANAGER = "setpoint-prepare"
 # How the part of the server's answer begins that names the fields.
 _CONFLICTS = "Apply failed with"
 _SERVERS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
-_MAP = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ async def apply(api: Api, objects: Sequence[Tree], wish: Wish, manner: Manner) -
         ApiError: If the API server does not answer.
     """
     lines, path, notes = [], "", Notebook()
-    maps = [one for one in objects if one.get("kind") == _MAP.kind]
+    maps = [one for one in objects if one.get("kind") == CONFIG_MAPS.kind]
     graphs = [one for one in objects if is_graph(one)]
     others = [f"{one.get('kind')} {name_of(one)}" for one in objects if one not in (*maps, *graphs)]
     if others:
@@ -90,7 +90,7 @@ async def apply(api: Api, objects: Sequence[Tree], wish: Wish, manner: Manner) -
 def _path(tree: Tree, manner: Manner) -> str:
     namespace = namespace_of(tree) or manner.namespace
     if not is_graph(tree):
-        return _MAP.path(namespace, name_of(tree))
+        return CONFIG_MAPS.path(namespace, name_of(tree))
     group, _, version = str(tree["apiVersion"]).partition("/")
     plural = f"{str(tree['kind']).lower()}s"
     return Resource(group=group, version=version, plural=plural, kind=str(tree["kind"])).path(

@@ -6,7 +6,8 @@ from typing import cast
 
 from config.dynamo.layer import manifest_layer
 from config.errors import ConfigError
-from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.builtin import CONFIG_MAPS
 from connectors.kubernetes.meta import items, member, name_of, text
 from planner.preparing.arguments import PROFILE_FILES, arguments_of, context_of
 from planner.preparing.graph import Part, is_graph, namespace_of, parts_of
@@ -17,7 +18,6 @@ from planner.preparing.requests import kinds_of
 from planner.preparing.text import Tree
 
 _PROFILE_MAP = "planner-profile-data"
-_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
 _GPUS = ("gpu", "nvidia.com/gpu")
 
 
@@ -73,7 +73,7 @@ async def outputs_of(api: Api, key: Key, request: Json) -> Outputs:
     name, namespace, is_applied = await _deployment(api, key, request, graph)
     names = dict.fromkeys(name for part in _planners(generated) for name in profile_maps(part))
     read = [dict(await _config_map(api, key, name, notes)) for name in names]
-    mounted = tuple({"kind": _MAPS.kind, **one} for one in read if one)
+    mounted = tuple({"kind": CONFIG_MAPS.kind, **one} for one in read if one)
     return Outputs(
         generated=generated,
         mounted=mounted,
@@ -89,7 +89,7 @@ async def outputs_of(api: Api, key: Key, request: Json) -> Outputs:
 async def _config_map(api: Api, key: Key, name: str, notes: list[str]) -> Json:
     """Return a ConfigMap; an empty one if there is none, or it may not be read."""
     try:
-        return await api.get(_MAPS.path(key.namespace, name))
+        return await api.get(CONFIG_MAPS.path(key.namespace, name))
     except ApiError as error:
         if error.is_forbidden:
             notes.append(f"ConfigMap {key.namespace}/{name} may not be read (grant get on configmaps)")

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from config.clock import Clock
 from config.errors import ActuationError, Malformed
-from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.meta import condition_of, is_observed, items, member, name_of, text
 from planner.preparing.requests import pod_troubles
 from planner.preparing.waiting import Seen, Teller, wait_for
 
 _LABEL = "nvidia.com/dynamo-graph-deployment-name"
-_PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
 _MOST = 3
 
 
@@ -60,7 +60,7 @@ async def _pods(api: Api, graph: Json) -> list[str]:
     """Return what keeps its pods from running, as far as they may be read."""
     namespace = text(graph, "metadata", "namespace")
     try:
-        found = await api.get(_PODS.path(namespace), {"labelSelector": f"{_LABEL}={name_of(graph)}"})
+        found = await api.get(PODS.path(namespace), {"labelSelector": f"{_LABEL}={name_of(graph)}"})
     except ApiError:
         return []
     troubles = [f"pod {name_of(pod)}: {line}" for pod in items(found, "items") for line in pod_troubles(pod)]

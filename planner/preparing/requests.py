@@ -8,6 +8,7 @@ from http import HTTPStatus
 from config.clock import Clock
 from config.errors import ConfigError
 from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.builtin import PODS
 from connectors.kubernetes.discovery import discover
 from connectors.kubernetes.meta import items, member, name_of, text
 from planner.preparing.graph import GROUP, KIND
@@ -120,9 +121,8 @@ async def _has_deployment(api: Api, request: Json) -> bool:
 
 async def _pods(api: Api, key: Key, jobs: Sequence[str]) -> list[str]:
     """Return what the pods of a profiling job say, as far as they may be read."""
-    pods = Resource(group="", version="v1", plural="pods", kind="Pod")
     try:
-        found = await api.get(pods.path(key.namespace), {"labelSelector": f"job-name in ({','.join(jobs)})"})
+        found = await api.get(PODS.path(key.namespace), {"labelSelector": f"job-name in ({','.join(jobs)})"})
     except ApiError:
         return []
     return [
