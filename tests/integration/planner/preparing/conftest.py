@@ -48,8 +48,12 @@ class Running:
         raise AssertionError(f"{text!r} was not said: {self.said}")
 
     def end(self) -> str:
-        out, err = self.process.communicate(timeout=_LIMIT_S)
-        self.said += err.splitlines()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        # Not `communicate`, which would lose the lines that `readline` has read ahead.
+        self.said += self.process.stderr.read().splitlines()
+        out = self.process.stdout.read()
+        self.process.wait(timeout=_LIMIT_S)
         return out
 
 
