@@ -104,6 +104,20 @@ def number(item: Json, *path: str) -> int | None:
     return found
 
 
+def number_or_one(item: Json, *path: str) -> int:
+    """Return the count inside an object; 1 if none stands there, which is what the API server takes then.
+
+    Raises:
+        Malformed: As for `number`.
+
+    Example:
+        >>> number_or_one({"spec": {"replicas": 0}}, "spec", "replicas"), number_or_one({}, "replicas")
+        (0, 1)
+    """
+    found = number(item, *path)
+    return 1 if found is None else found
+
+
 def name_of(item: Json) -> str:
     """Return the name of an object."""
     return text(item, "metadata", "name")

@@ -24,6 +24,7 @@ from connectors.kubernetes.meta import (
     items,
     member,
     number,
+    number_or_one,
     text,
     version_of,
 )
@@ -146,7 +147,7 @@ class StormService:
 
     def _role(self, item: Json) -> tuple[TargetView, _Pods]:
         _, entry = self._entry(item)
-        common = self._common(item, desired=_count(entry, "replicas"))
+        common = self._common(item, desired=number_or_one(entry, "replicas"))
         pods = _role_pods(entry)
         view = replace(
             common,
@@ -161,7 +162,7 @@ class StormService:
         return view, (pods,)
 
     def _whole(self, item: Json) -> tuple[TargetView, _Pods]:
-        common = self._common(item, desired=_count(member(item, "spec"), "replicas"))
+        common = self._common(item, desired=number_or_one(member(item, "spec"), "replicas"))
         seen = replace(
             common,
             ready=number(item, "status", "readyReplicas") or 0,
@@ -190,7 +191,7 @@ async def build(reference: Reference, api: Api) -> Target:
         raise ConfigError(f"{named(reference)}: {problem}", key=reference.key, hint=f"write {fits}")
     if part and (harm := _harm(item)):
         raise ConfigError(f"{named(reference)}: {harm}", key=reference.key, hint=_REMEDY)
-    sizes = {text(entry, "name"): _count(entry, "podGroupSize") for entry in items(item, *_ROLES)}
+    sizes = {text(entry, "name"): number_or_one(entry, "podGroupSize") for entry in items(item, *_ROLES)}
     counts_itself = not part or sizes[part] == 1
     entries = [entry for entry in items(item, *_ROLES) if part in {"", text(entry, "name")}]
     specs = [member(entry, "template", "spec") for entry in entries]
@@ -203,12 +204,12 @@ async def build(reference: Reference, api: Api) -> Target:
 def _all_pods(item: Json) -> _Pods:
     """Return the pods of one RoleSet."""
     roles = ((entry, _role_pods(entry)) for entry in items(item, *_ROLES))
-    return tuple((spec, size * _count(entry, "replicas")) for entry, (spec, size) in roles)
+    return tuple((spec, size * number_or_one(entry, "replicas")) for entry, (spec, size) in roles)
 
 
 def _mismatch(item: Json, part: str) -> str:
     """Return in words what mode and part have against each other; empty if they fit."""
-    mode, count = text(item, "spec", "mode"), _count(member(item, "spec"), "replicas")
+    mode, count = text(item, "spec", "mode"), number_or_one(member(item, "spec"), "replicas")
     if part and (mode == _REPLICA_MODE or (not mode and count > 1)):
         return f"its {count} RoleSets are scaled as wholes (replica mode), so that no role {part!r} can be"
     if not part and mode == _POOL_MODE:
@@ -224,14 +225,8 @@ def _harm(item: Json) -> str:
     return f"with the update strategy {strategy} each change of a role's replicas replaces all its engines"
 
 
-def _count(item: Json, name: str) -> int:
-    # The controller takes 1 where nothing stands.
-    found = number(item, name)
-    return 1 if found is None else found
-
-
 def _role_pods(entry: Json) -> tuple[Json, int]:
-    size = _count(entry, "podGroupSize")
+    size = number_or_one(entry, "podGroupSize")
     if size < 1:
         raise Malformed(f"expected a podGroupSize of 1 or more in role {text(entry, 'name')!r}, found {size}")
     return member(entry, "template", "spec"), size

@@ -22,6 +22,7 @@ from connectors.kubernetes.meta import (
     items,
     member,
     number,
+    number_or_one,
     text,
     version_of,
 )
@@ -91,7 +92,7 @@ class Gang:
             whole = None if self.owner is None else optional(objects, self.owner)
             config = self._config(item, whole)
             plain = TargetView(
-                desired=_desired(item),
+                desired=number_or_one(item, "spec", "replicas"),
                 version=version_of(item),
                 pod_selector=self._selector(item),
                 ready=number(item, "status", self._ready) or 0,
@@ -226,15 +227,8 @@ def _owner(item: Json, kind: str) -> str:
     return text(owners[0], "name") if owners else ""
 
 
-def _desired(item: Json) -> int:
-    # The API server fills in 1 where nothing stands.
-    found = number(item, "spec", "replicas")
-    return 1 if found is None else found
-
-
 def _least(item: Json) -> int:
-    found = number(item, "spec", "minAvailable")
-    return 1 if found is None else max(1, found)
+    return max(1, number_or_one(item, "spec", "minAvailable"))
 
 
 def _listed(item: Json, name: str) -> tuple[str, ...]:
@@ -254,7 +248,7 @@ def _member_pods(whole: Json, names: Sequence[str]) -> Sequence[tuple[Json, int]
     cliques = items(whole, *_CLIQUES)
     found = [entry_of(cliques, field="name", name=name, path=".".join(_CLIQUES))[1] for name in names]
     specs = [member(clique, "spec") for clique in found]
-    return [(member(spec, "podSpec"), _desired({"spec": spec})) for spec in specs]
+    return [(member(spec, "podSpec"), number_or_one(spec, "replicas")) for spec in specs]
 
 
 def _rivals(config: Json) -> tuple[str, ...]:

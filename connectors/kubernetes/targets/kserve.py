@@ -12,7 +12,7 @@ from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json
-from connectors.kubernetes.meta import hold_of, is_observed, member, number, text, version_of
+from connectors.kubernetes.meta import hold_of, is_observed, member, number, number_or_one, text, version_of
 from connectors.kubernetes.objects import locate, optional, refuse_part, required, speaking_of
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import (
@@ -70,7 +70,10 @@ class InferenceService:
             if _class_of(item) == _NONE:
                 most = number(predictor, "maxReplicas")
                 seen = replace(
-                    seen, desired=_stated(predictor), version=version_of(item), most=most or seen.most
+                    seen,
+                    desired=number_or_one(predictor, "minReplicas"),
+                    version=version_of(item),
+                    most=most or seen.most,
                 )
             return replace(
                 seen,
@@ -139,12 +142,6 @@ async def build(reference: Reference, api: Api) -> Target:
 
 def _class_of(item: Json) -> str:
     return text(item, "metadata", "annotations", _CLASS) or "hpa"
-
-
-def _stated(predictor: Json) -> int:
-    # KServe takes 1 where nothing stands.
-    found = number(predictor, "minReplicas")
-    return 1 if found is None else found
 
 
 def _unfit_for_good(item: Json) -> str:

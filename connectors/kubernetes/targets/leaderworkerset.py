@@ -19,6 +19,7 @@ from connectors.kubernetes.meta import (
     is_observed,
     member,
     number,
+    number_or_one,
     version_of,
 )
 from connectors.kubernetes.objects import locate, refuse_part, required, speaking_of, with_pods
@@ -69,7 +70,7 @@ class LeaderWorkerSet:
             update = condition_of(item, "UpdateInProgress")
             rolling = PoolHold(kind=HoldKind.ROLLING_OUT, why=update.words or "a new revision rolls out")
             plain = TargetView(
-                desired=_desired(item),
+                desired=number_or_one(item, "spec", "replicas"),
                 version=version_of(item),
                 pod_selector=f"{_NAME_LABEL}={self.parent.name}",
                 ready=number(item, "status", "readyReplicas") or 0,
@@ -114,8 +115,7 @@ def group_pods(template: Json) -> tuple[tuple[Json, int], ...]:
         ...     group_pods({"size": 4, "workerTemplate": worker, "leaderTemplate": leader})]
         [1, 3]
     """
-    size = number(template, "size")
-    size = 1 if size is None else size
+    size = number_or_one(template, "size")
     if size < 1:
         raise Malformed(f"expected a group size of 1 or more at leaderWorkerTemplate.size, found {size}")
     workers, leader = member(template, "workerTemplate", "spec"), _leader(template)
@@ -145,9 +145,3 @@ def _pods(item: Json) -> tuple[tuple[Json, int], ...]:
 
 def _leader(template: Json) -> Mapping[str, object]:
     return member(template, "leaderTemplate", "spec")
-
-
-def _desired(item: Json) -> int:
-    # The API server fills in 1 where nothing stands.
-    found = number(item, "spec", "replicas")
-    return 1 if found is None else found

@@ -14,7 +14,6 @@ from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.discovery import discover, find_one
-from connectors.kubernetes.gpus import engine_gpus
 from connectors.kubernetes.meta import (
     conditions_of,
     hold_of,
@@ -22,6 +21,7 @@ from connectors.kubernetes.meta import (
     items,
     member,
     number,
+    number_or_one,
     selector_text,
     text,
     version_of,
@@ -87,8 +87,7 @@ class Scalable:
                 hold=hold_of(item, self.role) or _rolling(item),
                 trouble=_trouble(item),
             )
-            gpus = engine_gpus(pods, templates_in(objects, self.claims)).gpus
-            return replace(with_pods(view, pods), gpus_per_engine=gpus) if pods else view
+            return with_pods(view, pods, templates_in(objects, self.claims)) if pods else view
 
     def write(self, objects: Objects, count: int) -> Write:
         """Set the replicas through the scale subresource.
@@ -198,7 +197,7 @@ def _ray_cluster(spec: Json) -> Pods:
     head = member(spec, "headGroupSpec", "template", "spec")
     groups = items(spec, "workerGroupSpecs")
     workers = tuple(
-        (member(one, "template", "spec"), _or_one(one, "replicas") * _or_one(one, "numOfHosts"))
+        (member(one, "template", "spec"), number_or_one(one, "replicas") * number_or_one(one, "numOfHosts"))
         for one in groups
     )
     return ((head, 1), *workers)
@@ -213,11 +212,6 @@ def _bare_container(spec: Json) -> Pods:
     names = image.get("pullSecrets") if isinstance(image, Mapping) else None
     secrets = [{"name": name} for name in names] if isinstance(names, list) else []
     return (({"containers": [container], "imagePullSecrets": secrets}, 1),)
-
-
-def _or_one(item: Json, field: str) -> int:
-    found = number(item, field)
-    return 1 if found is None else found
 
 
 def _selector(item: Json, scale: Json) -> str:

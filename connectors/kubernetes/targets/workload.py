@@ -6,20 +6,20 @@ pauses its roll-outs only (`kubectl rollout pause`); what pauses Setpoint is the
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, Json
 from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.discovery import discover, find_one
-from connectors.kubernetes.gpus import engine_gpus
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
     is_observed,
     member,
     number,
+    number_or_one,
     selector_text,
     text,
     version_of,
@@ -62,7 +62,7 @@ class Workload:
             item = required(objects, self.parent)
             pod = member(item, "spec", "template", "spec")
             view = TargetView(
-                desired=_desired(item),
+                desired=number_or_one(item, "spec", "replicas"),
                 version=version_of(item),
                 pod_selector=selector_text(member(item, "spec", "selector")),
                 pod_owner=self.parent,
@@ -72,8 +72,7 @@ class Workload:
                 hold=hold_of(item, self.role) or _rolling(item, self.parent.resource.kind),
                 trouble=_trouble(item),
             )
-            gpus = engine_gpus([(pod, 1)], templates_in(objects, self.claims)).gpus
-            return replace(with_pods(view, [(pod, 1)]), gpus_per_engine=gpus)
+            return with_pods(view, [(pod, 1)], templates_in(objects, self.claims))
 
     def write(self, objects: Objects, count: int) -> Write:
         """Set the replicas through the scale subresource.
@@ -111,12 +110,6 @@ async def build(reference: Reference, api: Api) -> Target:
     pod = member(await api.get(parent.path), "spec", "template", "spec")
     claims = await claim_keys(api, [pod], namespace=reference.namespace)
     return Workload(role=reference.role, parent=parent, claims=claims)
-
-
-def _desired(item: Json) -> int:
-    # The API server fills in 1 where nothing stands.
-    found = number(item, "spec", "replicas")
-    return 1 if found is None else found
 
 
 def _ready(item: Json) -> int:
