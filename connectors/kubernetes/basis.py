@@ -5,7 +5,7 @@ decided on.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from connectors.kubernetes.api import Json
 from connectors.kubernetes.paths import number, text
@@ -37,7 +37,7 @@ class Basis:
 
     def difference(self, key: ObjectKey, objects: Mapping[ObjectKey, Json]) -> str:
         """Return what is different now about the object that is to be written, in words; empty if nothing."""
-        whole = replace(key, subresource="")
+        whole = key.whole
         seen = whole if whole in objects else key
         known, item = self._stamps.get(seen), objects.get(seen)
         if known is None or item is None:

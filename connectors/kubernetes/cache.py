@@ -8,7 +8,7 @@ put right is noticed soon, and one that stays as it is costs next to nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from config.clock import Clock
@@ -84,14 +84,14 @@ class Cache:
             ApiError: If there is no answer.
         """
         self._parts.pop(key, None)
-        await self._mirror(Listing.of_object(_whole(key))).refresh()
+        await self._mirror(Listing.of_object(key.whole)).refresh()
 
     async def wrote(self, key: ObjectKey, answer: Json) -> None:
         """Take the answer to a write, so that what is read next has it."""
         if not key.subresource:
             self._mirror(Listing.of_object(key)).overlay(answer)
             return
-        whole = _whole(key)
+        whole = key.whole
         if whole not in self._forbidden:
             # The answer is not the object; until it was read again what is known of it is older.
             with suppress(ApiError):
@@ -123,7 +123,7 @@ class Cache:
         """Return a subresource, read again only if its object changed."""
         held, version = self._parts.get(key), ""
         try:
-            whole = await self._one(_whole(key))
+            whole = await self._one(key.whole)
         except ApiError as error:
             if not error.is_forbidden:
                 raise
@@ -179,7 +179,3 @@ class Cache:
         for listing in [one for one, at_s in self._read_at_s.items() if now_s - at_s > _UNREAD_S]:
             if self._read_at_s.pop(listing, None) is not None:
                 await self._mirrors.pop(listing).close()
-
-
-def _whole(key: ObjectKey) -> ObjectKey:
-    return replace(key, subresource="")

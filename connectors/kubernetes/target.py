@@ -6,7 +6,7 @@ parties register theirs in the entry-point group `setpoint.targets` (docs/writin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from config.policy import Role
@@ -27,6 +27,11 @@ class ObjectKey:
     def path(self) -> str:
         """Return where the API serves it."""
         return self.resource.path(self.namespace, self.name, self.subresource)
+
+    @property
+    def whole(self) -> "ObjectKey":
+        """Return the object itself, of which this may be a subresource."""
+        return replace(self, subresource="")
 
     def __str__(self) -> str:
         """Return it as people name it, such as `deployment decode`."""

@@ -80,7 +80,7 @@ class Teller:
 
     async def _uid(self, about: ObjectKey) -> str:
         """Return the uid of an object, for `kubectl describe`; empty if it may not be read."""
-        path, now_s = about.resource.path(about.namespace, about.name), self._clock.now_s()
+        path, now_s = about.whole.path, self._clock.now_s()
         uid, at_s = self._uids.get(path, ("", 0.0))
         if uid and now_s - at_s < _UID_S:
             return uid

@@ -16,8 +16,7 @@ _SCALE = "scale"
 
 def by_scale(key: ObjectKey, *, version: str, count: int) -> Write:
     """Return what sets the replicas of an object through its scale subresource."""
-    whole = ObjectKey(resource=key.resource, namespace=key.namespace, name=key.name, subresource=_SCALE)
-    return by_merge(whole, version=version, spec={"replicas": count})
+    return by_merge(replace(key, subresource=_SCALE), version=version, spec={"replicas": count})
 
 
 def by_merge(key: ObjectKey, *, version: str, spec: Json) -> Write:

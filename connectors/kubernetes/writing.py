@@ -91,15 +91,13 @@ class Writing:
     def _compare(self, pool: Pool, look: Look, key: ObjectKey) -> None:
         """Raise if what is wanted of the target is not what it was when it was decided."""
         decided = pool.decided_on
+        difference = self._around.basis.difference(key, look.objects)
         if decided is not None and look.view.desired != decided:
-            who = _by(pool.changes.author(look.objects.get(_whole(key), {})))
-            raise Conflict(
-                f"{pool.name} was left as it is: replicas changed from {decided} to {look.view.desired}{who}"
-                f" since it was decided"
-            )
-        if difference := self._around.basis.difference(key, look.objects):
-            who = _by(pool.changes.author(look.objects.get(_whole(key), {})))
-            raise Conflict(f"{pool.name} was left as it is: {difference}{who} since it was decided")
+            difference = f"replicas changed from {decided} to {look.view.desired}"
+        if difference:
+            author = pool.changes.author(look.objects.get(key.whole, {}))
+            by = f" by {author}" if author else ""
+            raise Conflict(f"{pool.name} was left as it is: {difference}{by} since it was decided")
 
     async def _send(self, pool: Pool, look: Look, write: Write, count: int) -> bool:
         """Send a write; return False if it has to be looked at again what is there."""
@@ -142,7 +140,7 @@ class Writing:
     async def _has_moved(self, look: Look, key: ObjectKey) -> bool:
         """Ask for an object again; tell whether it is another version than the one that was written."""
         await self._refresh(key)
-        whole = _whole(key)
+        whole = key.whole
         objects = await self._around.cache.objects((whole,), needed=key)
         before, now = look.objects.get(whole) or look.objects.get(key), objects.get(whole)
         return before is not None and now is not None and version_of(before) != version_of(now)
@@ -164,11 +162,3 @@ class Writing:
         pool.wrote(count)
         with suppress(ApiError, ObservationError):  # it is written; the next read will tell what there is
             self._around.basis.take((await pool.look()).objects)
-
-
-def _whole(key: ObjectKey) -> ObjectKey:
-    return ObjectKey(resource=key.resource, namespace=key.namespace, name=key.name)
-
-
-def _by(author: str) -> str:
-    return f" by {author}" if author else ""

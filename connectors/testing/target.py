@@ -140,7 +140,7 @@ class TargetConformance:
             opened = await _open(harness)
             view = opened.view()
             write = await opened.scale(harness.desired)
-            written = opened.objects.get(_whole(write.key)) or opened.objects.get(write.key) or {}
+            written = opened.objects.get(write.key.whole) or opened.objects.get(write.key) or {}
             version = written.get("metadata", {}).get("resourceVersion")
 
             require(
@@ -154,7 +154,7 @@ class TargetConformance:
             opened = await _open(harness)
             count = harness.desired + 1
             at = await _sent_to(opened.api, opened.target.write(opened.objects, count))
-            await harness.api.patch(_whole(at.key).path, _TOUCH, Patch.MERGE)
+            await harness.api.patch(at.key.whole.path, _TOUCH, Patch.MERGE)
             error = await error_of(opened.scale(count))
 
             require(
@@ -295,16 +295,12 @@ async def _open(harness: TargetHarness) -> _Opened:
 async def _sent_to(api: Api, write: Write) -> Write:
     """Return the write that would be sent: the stand-in where the object does not exist."""
     try:
-        await api.get(_whole(write.key).path)
+        await api.get(write.key.whole.path)
     except ApiError as error:
         if not error.is_missing or write.on_missing is None:
             raise
         return await _sent_to(api, write.on_missing)
     return write
-
-
-def _whole(key: ObjectKey) -> ObjectKey:
-    return replace(key, subresource="")
 
 
 def _calls(target: Target, objects: Objects, count: int) -> Sequence[Callable[[], object]]:

@@ -127,7 +127,7 @@ class GraphService:
     def _adapter_rules(self) -> tuple[Rule, ...]:
         if self.adapter is None:
             return ()
-        whole = replace(self.adapter, subresource="")
+        whole = self.adapter.whole
         patch = to_patch(whole, f"set the replicas of {self.part} through its adapter", subresource="scale")
         read = replace(patch, verbs=("get",), why=f"read what {whole} asks for", is_needed=False)
         follow = to_read(whole, f"see who changed {whole}", is_needed=False)
