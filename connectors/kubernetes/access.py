@@ -214,7 +214,7 @@ def of_pod(around: Surroundings, clock: Clock) -> Loaded:
     except refusals() as error:
         raise ConfigError(
             f"the service account of the pod cannot be used: {problem_of(error)}",
-            key="kubernetes.kubeconfig",
+            key=_KEY,
             hint="mount its token (automountServiceAccountToken), or name a kubeconfig",
         ) from error
     return Loaded(

@@ -15,6 +15,7 @@ from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.listing import Listing
 from connectors.kubernetes.mirror import Mirror, MirrorOptions
+from connectors.kubernetes.pacing import growing_s
 from connectors.kubernetes.paths import version_of
 from connectors.kubernetes.target import ObjectKey
 
@@ -73,9 +74,9 @@ class Cache:
         Raises:
             ApiError: If there is no answer, or it may not be listed.
         """
-        snapshot = await self._unless_forbidden(listing, self._mirror(listing).read)
+        found = await self._unless_forbidden(listing, self._mirror(listing).read)
         await self._let_go()
-        return tuple(snapshot.objects.values())
+        return tuple(found.values())
 
     async def refresh(self, key: ObjectKey) -> None:
         """Ask for an object now, because what is known of it was wrong or is in doubt.
@@ -116,8 +117,8 @@ class Cache:
         if key.subresource:
             return await self._part(key)
         listing = Listing.of_object(key)
-        snapshot = await self._unless_forbidden(key, self._mirror(listing).read)
-        return snapshot.objects.get(key.name)
+        found = await self._unless_forbidden(key, self._mirror(listing).read)
+        return found.get(key.name)
 
     async def _part(self, key: ObjectKey) -> Json | None:
         """Return a subresource, read again only if its object changed."""
@@ -164,7 +165,7 @@ class Cache:
         if before is None:
             self._options.say(f"{what} may not be read: {error}")
         times = before.times + 1 if before else 0
-        wait_s = min(_MOST_AGAIN_S, _FIRST_AGAIN_S * 2.0 ** min(times, 10))
+        wait_s = growing_s(times, first_s=_FIRST_AGAIN_S, most_s=_MOST_AGAIN_S)
         self._forbidden[what] = _Refusal(error=error, until_s=self._clock.now_s() + wait_s, times=times)
 
     def _mirror(self, listing: Listing) -> Mirror:

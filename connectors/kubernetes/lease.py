@@ -23,7 +23,6 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import TypeVar
 
 from config.clock import Clock, within
@@ -276,7 +275,7 @@ class Leadership:
         try:
             await self._api.put(self._path, self._given_up())
         except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:
+            if not error.is_conflict:
                 raise
             # A renewal that was cut off may have landed.
             await self._look()

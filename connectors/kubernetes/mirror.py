@@ -22,6 +22,7 @@ from config.clock import Clock, within
 from config.errors import ObservationError
 from connectors.kubernetes.api import Api, ApiError, Json, WatchEvent
 from connectors.kubernetes.listing import Listing, list_all
+from connectors.kubernetes.pacing import growing_s
 from connectors.kubernetes.paths import is_newer, name_of, version_of
 
 # The server sends a bookmark each minute; a watch that is silent for longer may have lost its other end.
@@ -58,19 +59,6 @@ class MirrorOptions:
     chance: Callable[[], float] = secrets.SystemRandom().random
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What there is.
-
-    Attributes:
-        objects: The objects by name.
-        seen_s: When the API server last gave a sign of life, by the monotonic clock.
-    """
-
-    objects: Mapping[str, Json]
-    seen_s: float
-
-
 class Mirror:
     """The objects of one list.
 
@@ -102,8 +90,8 @@ class Mirror:
         """How it knows what there is."""
         return self._mode
 
-    async def read(self) -> Snapshot:
-        """Return what there is: as the watch tells it, else by asking now.
+    async def read(self) -> Mapping[str, Json]:
+        """Return what there is, by name: as the watch tells it, else by asking now.
 
         A kind that the server does not have has no objects.
 
@@ -118,17 +106,16 @@ class Mirror:
                 if self._answers == answers:
                     await self._ask()
         self._ensure_followed()
-        return Snapshot(objects=dict(self._items), seen_s=self._seen_s)
+        return dict(self._items)
 
-    async def refresh(self) -> Snapshot:
-        """Return what there is, by asking now.
+    async def refresh(self) -> None:
+        """Ask for what there is now.
 
         Raises:
             ApiError: If there is no answer.
         """
         async with self._lock:
             await self._ask()
-        return Snapshot(objects=dict(self._items), seen_s=self._seen_s)
 
     def overlay(self, item: Json) -> None:
         """Take the answer to a write of ours, which is newer than what was seen before it."""
@@ -276,14 +263,14 @@ class Mirror:
 
     def _wait_s(self) -> float:
         """Return a time that grows while watches end at once, with chance in it."""
-        longest_s = min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._shorts, 10))
+        longest_s = growing_s(self._shorts, first_s=_FIRST_WAIT_S, most_s=_MOST_WAIT_S)
         return longest_s * (0.5 + 0.5 * self._options.chance())
 
     # Doing without.
 
     def _degrade(self, mode: Mode, error: ApiError) -> None:
         self._mode = mode
-        wait_s = min(_AGAIN_S, _FIRST_AGAIN_S * 2.0 ** min(self._refusals, 10))
+        wait_s = growing_s(self._refusals, first_s=_FIRST_AGAIN_S, most_s=_AGAIN_S)
         self._refusals += 1
         self._again_s = self._clock.now_s() + wait_s
         if mode not in self._said:

@@ -17,6 +17,8 @@ from connectors.kubernetes.api import ApiError
 _BURST_S = 3.0
 _FIRST_WAIT_S = 0.25
 _MOST_WAIT_S = 8.0
+# More doublings change nothing: a power of more than a thousand is no number any more.
+_MOST_DOUBLINGS = 30
 # A server, or what stands before it, is not left alone for longer than a person would understand.
 _MOST_REST_S = 60.0
 
@@ -99,10 +101,20 @@ def wait_s(attempt: int, *, chance_ratio: float, asked_s: float | None) -> float
         >>> wait_s(0, chance_ratio=0.0, asked_s=2.0), wait_s(0, chance_ratio=0.0, asked_s=60.0)
         (2.0, None)
     """
-    own_s = chance_ratio * min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0**attempt)
+    own_s = chance_ratio * growing_s(attempt, first_s=_FIRST_WAIT_S, most_s=_MOST_WAIT_S)
     if asked_s is None:
         return own_s
     return asked_s + own_s if asked_s <= _MOST_WAIT_S else None
+
+
+def growing_s(times: int, *, first_s: float, most_s: float) -> float:
+    """Return a time that doubles with each time that something went wrong before, up to a limit.
+
+    Example:
+        >>> [growing_s(times, first_s=2.0, most_s=30.0) for times in (0, 1, 3, 4, 5_000)]
+        [2.0, 4.0, 16.0, 30.0, 30.0]
+    """
+    return min(most_s, first_s * 2.0 ** min(times, _MOST_DOUBLINGS))
 
 
 def retry_after_s(text: str | None, *, now_wall_s: float) -> float | None:

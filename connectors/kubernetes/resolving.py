@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from config.clock import Clock
 from config.errors import ConfigError, Malformed, ObservationError
 from connectors.kubernetes.api import ApiError
+from connectors.kubernetes.pacing import growing_s
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import Reference, Target
 
@@ -93,4 +94,4 @@ class Resolving:
 
 
 def _wait_s(tries: int) -> float:
-    return min(_MOST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(tries, 10))
+    return growing_s(tries, first_s=_FIRST_WAIT_S, most_s=_MOST_WAIT_S)

@@ -72,7 +72,7 @@ async def test_what_is_read_after_news_had_time_to_come_is_what_there_is(
         await server.do(step)
     await server.clock.advance(0.0)
 
-    found = (await server.mirror.read()).objects
+    found = await server.mirror.read()
     await server.mirror.close()
 
     there = {item["metadata"]["name"]: item["spec"] for item in server.api.items(_PODS)}
