@@ -96,11 +96,6 @@ class ApiError(SetpointError):
         """Tell whether somebody else was faster, or the object exists already."""
         return self.status == HTTPStatus.CONFLICT
 
-    @property
-    def is_expired(self) -> bool:
-        """Tell whether a watch has to start over with a list."""
-        return self.status == HTTPStatus.GONE
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEvent:

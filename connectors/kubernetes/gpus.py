@@ -103,19 +103,14 @@ def claims_of(spec: Json) -> tuple[str, ...]:
     return tuple(sorted({name for name in names if name}))
 
 
-def gpus_of_claim(template: Json) -> int | None:
-    """Return the whole GPUs of one claim made from a template; None if that is not known.
+def count_claim(template: Json) -> GpuCount:
+    """Return the whole GPUs of one claim made from a template, or why they are not known.
 
     Example:
-        >>> gpus_of_claim({"spec": {"spec": {"devices": {"requests": [
-        ...     {"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com", "count": 2}}]}}}})
+        >>> count_claim({"spec": {"spec": {"devices": {"requests": [
+        ...     {"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com", "count": 2}}]}}}}).gpus
         2
     """
-    return count_claim(template).gpus
-
-
-def count_claim(template: Json) -> GpuCount:
-    """Return the GPUs of one claim as `gpus_of_claim` does, and why they are not known."""
     counts = [_of_request(one) for one in items(template, "spec", "spec", "devices", "requests")]
     known = [one.gpus for one in counts if one.gpus is not None]
     strange = [one for one in counts if one.gpus is None]

@@ -10,18 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from connectors.kubernetes.api import Json
-from connectors.kubernetes.gpus import claims_of, gpus_of_claim, gpus_of_pod
 from connectors.kubernetes.meta import items, member, text
 
-__all__ = [
-    "arguments_of",
-    "claims_of",
-    "gpus_of_claim",
-    "gpus_of_pod",
-    "grace_s_of",
-    "secrets_of",
-    "served_model",
-]
 _DEFAULT_GRACE_S = 30.0
 _VARIABLE = re.compile(r"\$\(([A-Za-z_]\w*)\)|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
 # The first one that is there is what clients have to ask for.

@@ -457,7 +457,7 @@ async def test_a_server_that_dies_and_comes_back_is_followed_again(own_plane: Co
 
     assert (first, again) == ([("ADDED", 2)], [("MODIFIED", 7)])
     assert (broken.value.status, down.value.status) == (0, 0)
-    assert old.value.is_expired
+    assert old.value.status == 410
 
 
 @pytest.mark.slow

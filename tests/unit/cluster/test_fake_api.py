@@ -258,7 +258,7 @@ async def test_a_watch_from_a_forgotten_version_is_gone(api: FakeApi) -> None:
     with pytest.raises(ApiError) as caught:
         await _taken(api.watch(DEPLOYMENTS, {"resourceVersion": version}), 1)
 
-    assert caught.value.is_expired
+    assert caught.value.status == 410
 
 
 @pytest.mark.parametrize(

@@ -556,7 +556,7 @@ async def test_a_watch_that_is_too_old_is_gone(server: ScriptedServer, client: K
     with pytest.raises(ApiError) as caught:
         await _watched(client)
 
-    assert caught.value.is_expired
+    assert caught.value.status == 410
     assert "too old resource version" in str(caught.value)
 
 

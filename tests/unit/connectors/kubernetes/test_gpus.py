@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.kubernetes.gpus import claims_of, count_claim, count_gpus, engine_gpus, gpus_of_claim
+from connectors.kubernetes.gpus import claims_of, count_claim, count_gpus, engine_gpus
 
 Json = dict[str, Any]
 
@@ -161,8 +161,8 @@ def test_a_claim_says_its_devices_in_every_version_of_the_api(
 
 
 def test_a_network_card_beside_gpus_does_not_hide_them() -> None:
-    assert gpus_of_claim(template(exactly(count=8), exactly("nic.example.com"))) == 8
-    assert gpus_of_claim(template(exactly(count=8), exactly("mig.nvidia.com"))) is None
+    assert count_claim(template(exactly(count=8), exactly("nic.example.com"))).gpus == 8
+    assert count_claim(template(exactly(count=8), exactly("mig.nvidia.com"))).gpus is None
 
 
 @given(st.lists(st.integers(0, 64), max_size=5))
