@@ -90,9 +90,7 @@ def patient_of(loaded: Loaded, asked: Asked, *, records: Records, access: Access
     Raises:
         ConfigError: If an address, a target or the account cannot be used.
     """
-    settings = loaded.settings
-    named = settings.kubernetes.namespace or settings.dynamo.kubernetes_namespace
-    namespace = named or access.namespace or "default"
+    settings, namespace = loaded.settings, access.namespace
     references: tuple[Reference, ...] = references_of(settings, namespace=namespace)
     reads_prometheus = settings.source is SourceKind.PROMETHEUS
     return Patient(
@@ -136,12 +134,13 @@ def _profile(settings: Settings) -> EngineProfile | ConfigError:
 
 async def _api(settings: Settings, clock: Clock) -> tuple[Api, Access]:
     """Return who speaks to the API server; where that cannot be, one that says why each time."""
-    client = KubeClient(api_options_of(settings), clock)
+    options = api_options_of(settings)
+    client = KubeClient(options, clock)
     try:
         return client, await client.open()
     except ConfigError as error:
         await client.close()
-        return NoApi(str(error)), Access(server="", namespace="", how="")
+        return NoApi(str(error)), Access(server="", namespace=options.namespace or "default", how="")
 
 
 class NoApi:

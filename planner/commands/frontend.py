@@ -50,13 +50,13 @@ class HttpFrontend:
         content = None if body is None else json.dumps(body)
         method = "GET" if body is None else "POST"
         headers = {"Content-Type": "application/json"} if content else {}
-        parts: list[bytes] = []
+        found = bytearray()
         async with (
             httpx.AsyncClient(timeout=_LIMIT_S) as http,
             http.stream(method, f"{self._url}{path}", content=content, headers=headers) as answer,
         ):
             async for part in answer.aiter_bytes():
-                parts.append(part)
-                if sum(map(len, parts)) > _MOST_BYTES:
+                found += part
+                if len(found) > _MOST_BYTES:
                     raise Unreachable(f"{self._url}{path} sent more than {_MOST_BYTES} bytes")
-        return answer.status_code, b"".join(parts).decode("utf-8", errors="replace")
+        return answer.status_code, found.decode("utf-8", errors="replace")

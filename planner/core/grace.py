@@ -33,11 +33,10 @@ def longest_s(traffic: Traffic, role: Role) -> float | None:
 
 def _short_grace(plan: PoolPlan, traffic: Traffic) -> Iterator[Reason]:
     grace_s, needed_s = plan.state.grace_s, longest_s(traffic, plan.pool.role)
-    is_known = grace_s is not None and math.isfinite(grace_s) and needed_s is not None
-    if plan.wanted < plan.state.desired and is_known and (needed_s or 0.0) > (grace_s or 0.0):
-        yield because(
-            ReasonCode.GRACE_SHORT, pool=plan.pool.name, grace_s=grace_s or 0.0, longest_s=needed_s or 0.0
-        )
+    if grace_s is None or not math.isfinite(grace_s) or needed_s is None:
+        return
+    if plan.wanted < plan.state.desired and needed_s > grace_s:
+        yield because(ReasonCode.GRACE_SHORT, pool=plan.pool.name, grace_s=grace_s, longest_s=needed_s)
 
 
 def _longest_tokens(traffic: Traffic) -> float | None:
