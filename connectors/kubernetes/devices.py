@@ -6,6 +6,7 @@ from config.errors import Malformed
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.discovery import discover
 from connectors.kubernetes.gpus import claims_of
+from connectors.kubernetes.objects import read_if_allowed
 from connectors.kubernetes.target import ObjectKey, Objects, Rule
 from connectors.kubernetes.writes import to_read
 
@@ -50,13 +51,12 @@ async def claims_in(
     Raises:
         ApiError: If the API server does not answer.
     """
-    try:
-        specs = [spec for spec, _ in pods(await api.get(key.path))]
-    except Malformed:
+    item = await read_if_allowed(api, key.path)
+    if item is None:
         return ()
-    except ApiError as error:
-        if not (error.is_missing or error.is_forbidden):
-            raise
+    try:
+        specs = [spec for spec, _ in pods(item)]
+    except Malformed:
         return ()
     return await claim_keys(api, specs, namespace=key.namespace)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from config.errors import ConfigError, Malformed
-from connectors.kubernetes.api import Api, Json
+from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.discovery import discover, find_one
 from connectors.kubernetes.gpus import engine_gpus
 from connectors.kubernetes.meta import text
@@ -39,6 +39,20 @@ def optional(objects: Objects, key: ObjectKey) -> Json | None:
     if found is None or isinstance(found, Mapping):
         return found
     raise Malformed(f"expected {key} as an object, found {type(found).__name__}")
+
+
+async def read_if_allowed(api: Api, path: str) -> Json | None:
+    """Ask for an object; None if it is not there, or our rights do not reach it.
+
+    Raises:
+        ApiError: If the API server does not answer.
+    """
+    try:
+        return await api.get(path)
+    except ApiError as error:
+        if error.is_missing or error.is_forbidden:
+            return None
+        raise
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from config.clock import Clock
 from connectors.kubernetes.api import Api, ApiError, Patch
 from connectors.kubernetes.builtin import CONFIG_MAPS, EVENTS
 from connectors.kubernetes.event import Happening, config_map, event, once_more
+from connectors.kubernetes.objects import read_if_allowed
 from connectors.kubernetes.paths import text
 from connectors.kubernetes.target import ObjectKey
 
@@ -84,11 +85,8 @@ class Teller:
         uid, at_s = self._uids.get(path, ("", 0.0))
         if uid and now_s - at_s < _UID_S:
             return uid
-        try:
-            item = await self._api.get(path)
-        except ApiError as error:
-            if not (error.is_missing or error.is_forbidden):
-                raise
+        item = await read_if_allowed(self._api, path)
+        if item is None:
             return ""
         uid = text(item, "metadata", "uid")
         self._uids[path] = (uid, now_s)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from config.errors import ConfigError, Malformed
 from config.policy import Role
-from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.api import Api, Json
 from connectors.kubernetes.devices import claim_keys, claim_rules, templates_in
 from connectors.kubernetes.discovery import discover, find_one
 from connectors.kubernetes.meta import hold_of, member, number, text, version_of
-from connectors.kubernetes.objects import optional, refuse_part, required, speaking_of
+from connectors.kubernetes.objects import optional, read_if_allowed, refuse_part, required, speaking_of
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import ObjectKey, Objects, Reference, Rule, Target, TargetView, Write
 from connectors.kubernetes.targets import scalable
@@ -124,12 +124,9 @@ async def build(reference: Reference, api: Api) -> Target:
 
 async def _pods(api: Api, graph: ObjectKey, service: str, reference: Reference) -> list[Json]:
     """Return the pods of the service, if the graph deployment may be read."""
-    try:
-        item = await api.get(graph.path)
-    except ApiError as error:
-        if error.is_missing or error.is_forbidden:
-            return []
-        raise
+    item = await read_if_allowed(api, graph.path)
+    if item is None:
+        return []
     with speaking_of(graph):
         component = component_of(item, service)
     check_role(component, reference)

@@ -13,7 +13,7 @@ from itertools import chain
 from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
-from connectors.kubernetes.api import Api, ApiError, Json, Resource
+from connectors.kubernetes.api import Api, Json, Resource
 from connectors.kubernetes.devices import claim_keys, claim_rules, claims_in, templates_in
 from connectors.kubernetes.meta import (
     condition_of,
@@ -30,6 +30,7 @@ from connectors.kubernetes.objects import (
     entry_of,
     locate,
     optional,
+    read_if_allowed,
     refuse_part,
     required,
     speaking_of,
@@ -210,14 +211,9 @@ def _set_key(parent: ObjectKey, name: str) -> ObjectKey:
 
 async def _graph_of(owner: ObjectKey | None, api: Api) -> str:
     """Return the Dynamo deployment that made a set; empty if none did, or the set may not be read."""
-    if owner is None:
+    item = None if owner is None else await read_if_allowed(api, owner.path)
+    if item is None:
         return ""
-    try:
-        item = await api.get(owner.path)
-    except ApiError as error:
-        if error.is_missing or error.is_forbidden:
-            return ""
-        raise
     labels = member(item, "metadata", "labels")
     return _owner(item, _DYNAMO) or text(labels, _DYNAMO_LABEL)
 

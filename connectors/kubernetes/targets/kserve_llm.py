@@ -12,6 +12,7 @@ from config.errors import ConfigError, Malformed
 from config.policy import Role
 from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, ApiError, Json
+from connectors.kubernetes.builtin import DEPLOYMENTS
 from connectors.kubernetes.meta import (
     condition_of,
     hold_of,
@@ -21,7 +22,14 @@ from connectors.kubernetes.meta import (
     text,
     version_of,
 )
-from connectors.kubernetes.objects import locate, optional, refuse_part, required, speaking_of
+from connectors.kubernetes.objects import (
+    locate,
+    optional,
+    read_if_allowed,
+    refuse_part,
+    required,
+    speaking_of,
+)
 from connectors.kubernetes.reference import named
 from connectors.kubernetes.target import (
     ObjectKey,
@@ -37,7 +45,6 @@ from connectors.kubernetes.writes import by_merge, require_count, to_patch, to_r
 
 _GROUP = "serving.kserve.io"
 _STOP = "serving.kserve.io/stop"
-_DEPLOYMENT = "Deployment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +178,9 @@ async def _child(reference: Reference, api: Api, parent: ObjectKey, item: Json) 
     stated = _workload_of(item, reference.role)
     if stated is None:
         several = bool(section.get("worker")) or await _is_several(api, reference, one=one, many=many)
-        stated = (leaderworkerset.KIND, many) if several else (_DEPLOYMENT, one)
+        stated = (leaderworkerset.KIND, many) if several else (DEPLOYMENTS.kind, one)
     kind, name = stated
-    builders = {_DEPLOYMENT: workload.build, leaderworkerset.KIND: leaderworkerset.build}
+    builders = {DEPLOYMENTS.kind: workload.build, leaderworkerset.KIND: leaderworkerset.build}
     if kind not in builders:
         raise ConfigError(
             f"{named(reference)} runs as the {kind} {name}, which is not scaled through the service",
@@ -196,25 +203,16 @@ async def _is_several(api: Api, reference: Reference, *, one: str, many: str) ->
 
     What may not be read counts as not there, since rights are given for the child that there is.
     """
-    if await _is_there(api, f"/apis/apps/v1/namespaces/{reference.namespace}/deployments/{one}"):
+    if await read_if_allowed(api, DEPLOYMENTS.path(reference.namespace, one)) is not None:
         return False
     child = replace(reference, kind=leaderworkerset.KIND.lower(), name=many, selector="")
     try:
-        return await _is_there(api, (await leaderworkerset.build(child, api)).parent.path)
+        found = await leaderworkerset.build(child, api)
+        return await read_if_allowed(api, found.parent.path) is not None
     except ApiError as error:
         if error.is_missing:
             return False
         raise
-
-
-async def _is_there(api: Api, path: str) -> bool:
-    try:
-        await api.get(path)
-    except ApiError as error:
-        if error.is_missing or error.is_forbidden:
-            return False
-        raise
-    return True
 
 
 def _stopped(item: Json) -> PoolHold | None:
