@@ -27,7 +27,7 @@ from connectors.kubernetes.target import (
 from connectors.kubernetes.targets import workload
 from connectors.kubernetes.writes import by_merge, require_count, to_patch, to_read
 
-_GROUP = "serving.kserve.io"
+GROUP = "serving.kserve.io"
 _CLASS = "serving.kserve.io/autoscalerClass"
 _MODE = "serving.kserve.io/deploymentMode"
 _STOP = "serving.kserve.io/stop"
@@ -78,7 +78,7 @@ class InferenceService:
             return replace(
                 seen,
                 is_observed=seen.is_observed and is_observed(item),
-                hold=hold_of(item, self.role) or _unfit(item) or seen.hold,
+                hold=hold_of(item, self.role) or stopped(item) or _unfit(item) or seen.hold,
                 rivals=(*seen.rivals, *_rivals(item)),
             )
 
@@ -123,7 +123,7 @@ async def build(reference: Reference, api: Api) -> Target:
         ApiError: If the API server does not answer, or there is no such service.
     """
     refuse_part(reference, why="only the predictor of an InferenceService is scaled")
-    parent = await locate(api, reference, group=_GROUP)
+    parent = await locate(api, reference, group=GROUP)
     item = await api.get(parent.path)
     if unfit := _unfit_for_good(item):
         raise ConfigError(
@@ -140,6 +140,13 @@ async def build(reference: Reference, api: Api) -> Target:
     )
 
 
+def stopped(item: Json) -> PoolHold | None:
+    """Return the hold of a service of KServe's that is told to stop; None if it is not."""
+    if text(item, "metadata", "annotations", _STOP).lower() != "true":
+        return None
+    return PoolHold(kind=HoldKind.PAUSED, why=f"KServe is told to stop it (annotation {_STOP})")
+
+
 def _class_of(item: Json) -> str:
     return text(item, "metadata", "annotations", _CLASS) or "hpa"
 
@@ -154,8 +161,6 @@ def _unfit_for_good(item: Json) -> str:
 
 
 def _unfit(item: Json) -> PoolHold | None:
-    if text(item, "metadata", "annotations", _STOP).lower() == "true":
-        return PoolHold(kind=HoldKind.PAUSED, why=f"KServe is told to stop it (annotation {_STOP})")
     unfit = _unfit_for_good(item)
     return PoolHold(kind=HoldKind.RIVAL, why=unfit) if unfit else None
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from config.errors import ConfigError, Malformed
 from config.policy import Role
-from connectors.base import HoldKind, PoolHold
 from connectors.kubernetes.api import Api, ApiError, Json
 from connectors.kubernetes.builtin import DEPLOYMENTS
 from connectors.kubernetes.meta import (
@@ -41,10 +40,8 @@ from connectors.kubernetes.target import (
     Write,
 )
 from connectors.kubernetes.targets import leaderworkerset, workload
+from connectors.kubernetes.targets.kserve import GROUP, stopped
 from connectors.kubernetes.writes import by_merge, require_count, to_patch, to_read
-
-_GROUP = "serving.kserve.io"
-_STOP = "serving.kserve.io/stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +86,7 @@ class LlmService:
             return replace(
                 seen,
                 is_observed=seen.is_observed and is_observed(item),
-                hold=hold_of(item, self.role) or _stopped(item) or seen.hold,
+                hold=hold_of(item, self.role) or stopped(item) or seen.hold,
                 rivals=(*seen.rivals, *_rivals(section)),
                 trouble=seen.trouble or self._trouble(item),
             )
@@ -152,7 +149,7 @@ async def build(reference: Reference, api: Api) -> Target:
         ApiError: If the API server does not answer, or there is no such service.
     """
     refuse_part(reference, why="the setting, prefill or decode, says which pool is meant")
-    parent = await locate(api, reference, group=_GROUP)
+    parent = await locate(api, reference, group=GROUP)
     item = await api.get(parent.path)
     is_prefill = reference.role is Role.PREFILL
     if is_prefill and "prefill" not in member(item, "spec"):
@@ -213,12 +210,6 @@ async def _is_several(api: Api, reference: Reference, *, one: str, many: str) ->
         if error.is_missing:
             return False
         raise
-
-
-def _stopped(item: Json) -> PoolHold | None:
-    if text(item, "metadata", "annotations", _STOP).lower() != "true":
-        return None
-    return PoolHold(kind=HoldKind.PAUSED, why=f"KServe is told to stop it (annotation {_STOP})")
 
 
 def _rivals(section: Json) -> tuple[str, ...]:
