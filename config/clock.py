@@ -137,7 +137,7 @@ async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
     try:
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise TimeoutError(f"no answer within {limit_s:g} s")
+            raise TimeoutError(f"no answer within {round(limit_s, 3):g} s")
         return task.result()
     finally:
         await _end(timer)

@@ -82,6 +82,16 @@ async def test_work_that_is_late_is_cancelled() -> None:
     assert was_cancelled
 
 
+async def test_what_is_left_of_an_interval_is_said_without_a_tail_of_digits() -> None:
+    clock = VirtualClock()
+
+    task = asyncio.ensure_future(within(clock, asyncio.Event().wait(), 0.23833812))
+    await clock.advance(1.0)
+
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.238 s"):
+        await task
+
+
 async def test_what_work_raises_passes() -> None:
     async def work() -> None:
         raise ValueError("broken")
