@@ -184,10 +184,8 @@ def _pools(policy: Policy, fleet: Fleet | Unknown) -> tuple[tuple[PoolState, ...
         state = fleet.pools.get(pool.name)
         if state is None:
             return None, (because(ReasonCode.BLIND_FLEET, pool=pool.name, detail="the pool is not there"),)
-        if not _is_sane(state):
-            return None, (
-                because(ReasonCode.BLIND_FLEET, pool=pool.name, detail="its replica counts are absurd"),
-            )
+        if absurdity := _absurdity(state):
+            return None, (because(ReasonCode.BLIND_FLEET, pool=pool.name, detail=absurdity),)
         states.append(state)
     return _affordable(policy, tuple(states))
 
@@ -211,10 +209,22 @@ def _affordable(
     return None, (because(ReasonCode.BLIND_FLEET, detail=detail),)
 
 
-def _is_sane(state: PoolState) -> bool:
-    counts = (state.desired, state.ready, state.starting, state.terminating, state.failing)
-    limits = (state.unschedulable, state.least, 0 if state.most is None else state.most)
+def _absurdity(state: PoolState) -> str:
+    """Return what cannot be in a report; empty if all of it can."""
+    counts = {
+        "desired": state.desired,
+        "ready": state.ready,
+        "starting": state.starting,
+        "terminating": state.terminating,
+        "failing": state.failing,
+        "unschedulable": state.unschedulable,
+        "least": state.least,
+        "most": 0 if state.most is None else state.most,
+    }
+    for name, count in counts.items():
+        if not 0 <= count <= _MOST_REPLICAS:
+            return f"its replica counts are absurd: {name} {count}, not within 0 to {_MOST_REPLICAS}"
     gpus = state.gpus_per_engine
-    return all(0 <= count <= _MOST_REPLICAS for count in (*counts, *limits)) and (
-        gpus is None or 1 <= gpus <= _MOST_GPUS_PER_ENGINE
-    )
+    if gpus is None or 1 <= gpus <= _MOST_GPUS_PER_ENGINE:
+        return ""
+    return f"its GPUs per engine are absurd: {gpus}, not within 1 to {_MOST_GPUS_PER_ENGINE}"

@@ -59,12 +59,20 @@ def test_without_arrivals_a_tick_holds(arrivals: Reading | float, why: str) -> N
         ),
         pytest.param(
             fleet(prefill=8, decode=-1),
-            "decode: holding: the fleet is not known (its replica counts are absurd)",
+            "decode: holding: the fleet is not known (its replica counts are absurd: desired -1, not within "
+            "0 to 1000000)",
             id="negative",
         ),
         pytest.param(
+            fleet(prefill=8, decode=2**31 - 1),
+            "decode: holding: the fleet is not known (its replica counts are absurd: desired 2147483647, "
+            "not within 0 to 1000000)",
+            id="the most that an API server takes",
+        ),
+        pytest.param(
             fleet(prefill=8, decode=PoolState(desired=8, ready=8, gpus_per_engine=0)),
-            "decode: holding: the fleet is not known (its replica counts are absurd)",
+            "decode: holding: the fleet is not known (its GPUs per engine are absurd: 0, not within 1 to "
+            "10000)",
             id="engines without GPUs",
         ),
     ],
