@@ -142,6 +142,20 @@ async def test_a_status_that_moved_meanwhile_does_not_void_the_decision(scene: S
     assert len(scene.api.writes()) == 2
 
 
+async def test_a_target_that_never_holds_still_is_given_up_after_three_writes(scene: Scene) -> None:
+    await scene.read_twice()
+    path, ready = scene.paths["decode"], iter(range(100))
+    scene.api.before_next(
+        lambda: scene.api.change(path, {"status": {"readyReplicas": next(ready)}}), method="PATCH", times=50
+    )
+
+    with pytest.raises(Conflict, match="changed 3 times"):
+        await scene.actuator.scale(Replicas.of(decode=5))
+
+    assert len(scene.api.writes()) == 3
+    assert scene.api.read(path)["spec"]["replicas"] == 2
+
+
 async def test_a_second_writer_voids_the_decision_and_is_named(scene: Scene) -> None:
     await scene.read_twice()
     path = scene.paths["decode"]

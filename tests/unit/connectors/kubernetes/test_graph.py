@@ -114,6 +114,19 @@ async def test_an_adapter_that_is_gone_is_passed_over_once(scene: Scene) -> None
     assert scene.counts == (1, 5)
 
 
+async def test_an_adapter_that_somebody_else_wrote_meanwhile_is_written_and_not_gone_around(
+    scene: Scene,
+) -> None:
+    scene.adapt(replicas=2)
+    await scene.begin()
+    scene.api.fail_next(ApiError("conflict", status=409), method="PATCH", path_prefix=_ADAPTER)
+
+    await scene.actuator.scale(Replicas.of(decode=5))
+
+    assert [one.path for one in scene.api.writes()] == [f"{_ADAPTER}/scale", f"{_ADAPTER}/scale"]
+    assert scene.counts == (1, 2)
+
+
 async def test_an_adapter_that_refuses_is_not_gone_around(scene: Scene) -> None:
     scene.adapt(replicas=2)
     await scene.begin()

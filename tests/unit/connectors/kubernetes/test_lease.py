@@ -339,6 +339,20 @@ async def test_a_request_that_hangs_is_given_up_before_the_lease_ends(
     await only.close()
 
 
+async def test_leadership_counts_from_the_start_of_a_renewal_and_not_from_its_answer(
+    api: FakeApi, clock: VirtualClock
+) -> None:
+    # The Lease is looked for, and made; the answer to the latter takes two seconds.
+    only = candidate(Line(api, clock, [Fault(), Fault(back_s=2.0)]), clock, "a")
+
+    begun = asyncio.create_task(only.start())
+    await clock.advance(2.0)
+    await begun
+
+    assert only.remaining_s == pytest.approx(6.0)
+    await only.close()
+
+
 async def test_a_process_that_was_frozen_past_its_lease_may_not_write_the_moment_it_goes_on(
     api: FakeApi, clock: VirtualClock
 ) -> None:

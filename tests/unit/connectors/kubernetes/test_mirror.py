@@ -89,6 +89,17 @@ async def test_watches_that_are_closed_all_the_time_are_taken_up_ever_more_slowl
     assert scene.sent("WATCH") <= 20
 
 
+async def test_a_watch_is_not_taken_up_before_the_time_that_the_server_asks_for(scene: Scene) -> None:
+    await scene.follow()
+
+    scene.api.close_watches(ApiError("too many requests", status=429, retry_after_s=20.0))
+    await scene.clock.advance(19.0)
+    too_early = scene.sent("WATCH")
+    await scene.clock.advance(2.0)
+
+    assert (too_early, scene.sent("WATCH")) == (1, 2)
+
+
 async def test_while_nothing_is_followed_each_read_asks(scene: Scene) -> None:
     await scene.follow()
     scene.api.close_watches(ApiError("connection reset", status=0))

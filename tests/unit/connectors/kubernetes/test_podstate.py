@@ -47,6 +47,7 @@ def state(item: Json, *, grace_s: float = 300.0, groups: tuple[Json, ...] = ()) 
         pytest.param(waiting("CreateContainerConfigError"), Wait.FAILS, id="config"),
         pytest.param(unschedulable(), Wait.NO_ROOM, id="no-room"),
         pytest.param(unschedulable(since="2026-01-01T00:08:00Z"), Wait.STARTS, id="no-room-yet"),
+        pytest.param(unschedulable(since=""), Wait.STARTS, id="no-room-since-nobody-knows"),
         pytest.param(
             {"conditions": [condition("PodScheduled", "False", reason="SchedulingGated")]},
             Wait.STARTS,

@@ -79,6 +79,19 @@ async def test_who_was_found_still_counts_while_the_api_server_does_not_answer(s
     assert await scene.hold() == first
 
 
+async def test_after_no_answer_it_is_asked_again_soon(scene: Scene) -> None:
+    scene.api.seed(f"{_HPAS}/cpu", _HPA)
+    await scene.hold()
+    await scene.clock.advance(301.0)
+    scene.api.fail_next(ApiError("no answer", status=0), path_prefix=_HPAS)
+    await scene.hold()
+    scene.api.remove(f"{_HPAS}/cpu")
+
+    await scene.clock.advance(31.0)
+
+    assert await scene.hold() == ""
+
+
 async def test_nothing_is_scaled_before_it_was_answered_who_else_does(scene: Scene) -> None:
     scene.api.seed(f"{_HPAS}/cpu", _HPA)
     scene.api.fail_next(ApiError("no answer", status=0), path_prefix=_HPAS)
