@@ -95,6 +95,18 @@ async def test_a_count_that_was_never_written_is_somebody_elses(stock: Stock) ->
     assert len(stock.blamed()) == 1
 
 
+async def test_a_count_that_is_taken_back_before_it_shows_is_not_waited_for(stock: Stock) -> None:
+    await stock.desired()
+    await stock.scale(5)
+    await stock.scale(2)
+
+    await stock.desired()
+    await stock.clock.advance(61.0)
+
+    assert await stock.desired() == 2
+    assert not any("are still shown" in words for words in stock.said)
+
+
 async def test_a_write_that_never_shows_is_told_and_written_again_and_nobody_is_blamed(stock: Stock) -> None:
     await stock.desired()
     for _ in range(4):

@@ -96,6 +96,17 @@ def test_what_was_never_asked_for_is_not_told(
     assert announcer.take(acted(step, outcome)) == ()
 
 
+def test_who_leads_again_tells_the_hold_that_is_there_then(announcer: Announcer, make_tick: Make) -> None:
+    step = make_tick(30.0)
+    announcer.take(with_reasons(step, paused()))
+    while_standing_by = announcer.take(with_reasons(step, stands_by()))
+
+    told = announcer.take(with_reasons(step, paused()))
+
+    assert while_standing_by == ()
+    assert [(one.pool, one.reason) for one in told] == [("decode", "Holding")]
+
+
 def test_an_outcome_before_any_decision_is_not_told(announcer: Announcer, make_tick: Make) -> None:
     assert announcer.take(acted(make_tick(30.0), Outcome.APPLIED)) == ()
 
