@@ -11,7 +11,7 @@ from config.clock import VirtualClock
 from config.errors import ObservationError, Unreachable
 from connectors.prometheus.answers import QueryResult, by_bound
 from connectors.prometheus.dialects.dynamo import dynamo
-from planner.doctor.coverage import Lengths, judge_range
+from planner.doctor.coverage import Lengths, judge_range, judge_targets_of
 from planner.doctor.findings import Verdict
 from planner.doctor.probe import check_probe, judge_marks, marks_of
 from planner.doctor.prometheus import check_prometheus
@@ -147,6 +147,30 @@ def test_the_profile_has_to_cover_the_traffic(lengths: Lengths | None, verdict: 
     assert profile.decode is not None
 
     assert judge_range(lengths, profile.prefill, profile.decode).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"targets__ttft": "1ms"}, "no profiled prompt is as fast as wanted: TTFT"),
+        ({"targets__itl": "0.1ms"}, "no profiled point is as fast as wanted: ITL"),
+    ],
+)
+def test_targets_that_no_profiled_point_meets_fail(settings: dict[str, str], said: str | None) -> None:
+    profile = embedded_profile()
+
+    sign = judge_targets_of(patient(settings), profile.prefill, profile.decode)
+
+    assert sign.verdict is (Verdict.FAIL if said else Verdict.OK)
+    assert (said or "prompts of ") in sign.summary
+
+
+def test_a_profile_of_one_pool_only_fails() -> None:
+    profile = embedded_profile()
+
+    assert judge_targets_of(patient(), None, profile.decode).verdict is Verdict.FAIL
+    assert judge_targets_of(patient(), profile.prefill, None).verdict is Verdict.FAIL
 
 
 def test_buckets_are_read_by_number() -> None:
