@@ -133,6 +133,16 @@ def test_a_planner_that_only_watched_goes_on_to_advise() -> None:
     assert "SETPOINT_ACTUATE" not in variables(prepared, "Planner")
 
 
+def test_a_setting_that_the_planner_has_already_stays_and_is_not_set_twice() -> None:
+    own = {"name": "SETPOINT_HTTP__BIND", "value": "127.0.0.1"}
+    before = planner(command=["python3", "-m", "dynamo.planner"], env=[own])
+
+    prepared = prepare(before, SIDECAR, name="g")
+
+    env = container(prepared, "Planner")["env"]
+    assert [one for one in env if one["name"] == own["name"]] == [own]
+
+
 def test_advising_can_be_asked_for() -> None:
     wish = Wish(image="i", advise=True)
 
