@@ -72,6 +72,8 @@ def tail(path: Path, *, since_wall_s: float) -> Iterator[Line]:
     """
     begins: list[tuple[Path, int]] = []
     for file in reversed(journal_files(path)):
+        if file.is_char_device() or file.is_fifo():
+            continue  # a device may never end, a pipe never begin; neither has a past
         offset = _offset(file, since_wall_s)
         begins.append((file, offset))
         if offset > 0:

@@ -1,5 +1,6 @@
 """The end of a journal is found without reading all of it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,24 @@ def test_ticks_are_told_from_looks_by_the_head_alone(record: str, kind: str, *, 
 def test_a_journal_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such journal"):
         times(tmp_path / "absent.jsonl", 0.0)
+
+
+@pytest.mark.timeout(5)
+def test_a_device_that_never_ends_has_no_past(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.symlink_to("/dev/full")
+    rotated = tmp_path / "journal.jsonl.1"
+    rotated.write_text(written(1.0))
+
+    assert times(path, 0.0) == [1.0]
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_that_nobody_writes_to_has_no_past(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    os.mkfifo(path)
+
+    assert times(path, 0.0) == []
 
 
 @given(
