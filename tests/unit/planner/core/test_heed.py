@@ -66,6 +66,15 @@ def test_a_pool_below_its_minimum_stays_there_while_it_is_paused() -> None:
     assert counts(decision)["prefill"] == 1
 
 
+def test_a_pause_outranks_engines_that_nobody_has_room_for() -> None:
+    prefill = PoolState(desired=6, ready=4, failing=2, unschedulable=2, hold=PAUSE)
+
+    decision = loop().tick(5.0, fleet(prefill=prefill, decode=1))
+
+    assert counts(decision)["prefill"] == 6
+    assert decision.pools[0].bound_by is ReasonCode.PAUSED
+
+
 def test_a_look_adds_nothing_to_a_pool_on_hold() -> None:
     daemon = loop()
     daemon.tick(20.0, fleet(prefill=2, decode=1))
