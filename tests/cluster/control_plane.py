@@ -17,7 +17,7 @@ import httpx
 import yaml
 
 from config.clock import SystemClock
-from tests.e2e.servers import free_port
+from tests.ports import free_port
 
 Json = dict[str, Any]
 _CLOCK = SystemClock()

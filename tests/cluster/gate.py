@@ -16,7 +16,8 @@ from aiohttp import web
 from yarl import URL
 
 from tests.cluster.control_plane import ControlPlane
-from tests.e2e.servers import CLOCK, free_port
+from tests.e2e.servers import CLOCK
+from tests.ports import free_port
 
 # What belongs to one connection and not to the message.
 _OWN = frozenset({"host", "connection", "transfer-encoding", "content-length", "keep-alive"})

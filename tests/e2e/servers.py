@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +16,7 @@ from config.clock import SystemClock
 from connectors.virtual.etcd_keys import Counts
 from planner.serving.reader import UnreadLine, read_journal
 from planner.serving.records import Record, Stepped
+from tests.ports import free_port
 
 CLOCK = SystemClock()
 SCRIPT = str(Path(sys.executable).parent / "setpoint")
@@ -34,13 +34,6 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, *, within_s
         assert CLOCK.now_s() - began_s < within_s, f"{what}: not within {within_s:g} s"
         await CLOCK.sleep(0.1)
     return CLOCK.now_s() - began_s
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Process:
@@ -95,10 +88,12 @@ class Process:
     async def is_fine(self, path: str) -> bool:
         """Tell whether it answers 200 there."""
         try:
-            return (await self.get(path)).status_code == httpx.codes.OK
+            answer = await self.get(path)
         except httpx.TransportError:
             assert not self.has_ended, self.log
             return False
+        assert not self.has_ended, f"somebody else answers at {self.url}: {self.log}"
+        return answer.status_code == httpx.codes.OK
 
     async def get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False, verify=_TLS) as http:

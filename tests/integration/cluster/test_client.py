@@ -440,7 +440,6 @@ async def test_a_server_that_dies_and_comes_back_is_followed_again(own_plane: Co
     await client.post(deployments, _deployment("a"))
     watch = client.watch(deployments)
     first = await _next_kinds(watch, 1)
-    version = str((await client.get(deployments))["metadata"]["resourceVersion"])
 
     own_plane.kill_api()
     with pytest.raises(ApiError) as broken:
@@ -448,6 +447,8 @@ async def test_a_server_that_dies_and_comes_back_is_followed_again(own_plane: Co
     with pytest.raises(ApiError) as down:
         await client.get(deployments)
     await asyncio.to_thread(own_plane.start_api)
+    # A version of before is too old where the server wrote anything of its own as it started.
+    version = str((await client.get(deployments))["metadata"]["resourceVersion"])
     await client.patch(f"{deployments}/a/scale", {"spec": {"replicas": 7}}, Patch.MERGE)
     async with aclosing(client.watch(deployments, {"resourceVersion": version})) as events:
         again = await _next_kinds(events, 1)

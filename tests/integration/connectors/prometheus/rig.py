@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import httpx
 from aiohttp import web
 
 from config.clock import SystemClock
+from tests.ports import free_port
 
 CLOCK = SystemClock()
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -23,14 +23,6 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 1
     while not await condition():
         assert CLOCK.now_s() < deadline_s, f"not within {within_s} s"
         await CLOCK.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
 
 
 @dataclass

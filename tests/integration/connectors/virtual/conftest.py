@@ -18,6 +18,7 @@ from config.clock import VirtualClock
 from connectors.virtual.environment import EtcdEnvironment
 from connectors.virtual.etcd import EtcdActuator, EtcdTarget
 from connectors.virtual.etcd_client import EtcdOptions
+from tests.ports import free_port
 
 Answer = tuple[int, bytes]
 Program = Callable[[str, str], str]
@@ -40,7 +41,7 @@ class EtcdServer:
         self._program = program
         self._folder = folder
         self._tls = tls
-        self._client_port, self._peer_port = _free_ports()
+        self._client_port, self._peer_port = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -146,13 +147,6 @@ def _notifications() -> Iterator[tuple[socket.socket, str]]:
 
 def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
 
 
 @pytest.fixture

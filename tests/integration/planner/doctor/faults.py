@@ -12,8 +12,8 @@ from typing import Any
 from planner.simulation.profile import embedded_profile
 from tests.cluster.kubelet import READY, Kubelet, Real, unschedulable, waiting
 from tests.cluster.objects import beta_component, deployment, rolled_out
-from tests.e2e.servers import free_port
 from tests.integration.planner.doctor.site import GRAPH, Ward
+from tests.ports import free_port
 
 Json = dict[str, Any]
 _GPU_LABEL = "nvidia.com/gpu.present"

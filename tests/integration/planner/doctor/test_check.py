@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from planner.cli import invoke
-from tests.e2e.servers import free_port
 from tests.integration.planner.doctor.faults import FAULTS, Fault
 from tests.integration.planner.doctor.site import Ward
+from tests.ports import free_port
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[4]
